@@ -1,0 +1,175 @@
+"""The file system as a value: the real one here; tests hand in one that fails, delays or counts.
+
+It hands out byte sources and plain values only, so that another one can stand in for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from camtrail.core.bytes import ByteSource, FileBytes, unreadable
+
+__all__ = ["Entry", "FileSystem", "NewFile", "RealFileSystem"]
+
+
+class Entry(NamedTuple):
+    """One name in a folder."""
+
+    name: str
+    path: str
+    kind: str  # "file", "folder", "link" (a symbolic link to a folder), "broken" (one to nothing), "other"
+    size_bytes: int
+    mtime_ns: int
+
+
+class NewFile(Protocol):
+    """A file being written."""
+
+    def write(self, data: bytes) -> None:
+        """All of the bytes. Raises OSError."""
+        ...
+
+    def sync(self) -> None:
+        """Returns when the bytes are durable. Raises OSError."""
+        ...
+
+    def close(self) -> None:
+        """Gives the file back."""
+        ...
+
+
+class FileSystem(Protocol):
+    """What camtrail asks of a file system."""
+
+    def entries(self, folder: str) -> list[Entry]:
+        """What lies in a folder, sorted by the bytes of the name. Raises UnreadableFile."""
+        ...
+
+    def entry(self, path: str) -> Entry:
+        """One path, links followed. Raises UnreadableFile."""
+        ...
+
+    def source(self, path: str, size: int = -1) -> AbstractContextManager[ByteSource]:
+        """The bytes of a file; nothing is opened before the first read."""
+        ...
+
+    def make_folder(self, path: str) -> None:
+        """Makes a folder, readable as usual; one that is there already is fine. Raises OSError."""
+        ...
+
+    def create(self, path: str) -> NewFile:
+        """A new, empty file for writing; none may be there. Raises OSError."""
+        ...
+
+    def rename(self, old: str, new: str) -> None:
+        """Gives a file another name at once, in place of what had it. Raises OSError."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Takes a file away; one that is not there is fine. Raises OSError."""
+        ...
+
+    def sync_folder(self, path: str) -> None:
+        """Makes the names in a folder durable, where the system can. Raises OSError."""
+        ...
+
+
+class RealFileSystem:
+    """The machine's own file system."""
+
+    def entries(self, folder: str) -> list[Entry]:
+        """What lies in a folder, sorted by the bytes of the name. Raises UnreadableFile."""
+        try:
+            with os.scandir(folder) as found:
+                # `path` is joined here with `/`: one form of a name on every system.
+                join = folder if folder.endswith("/") else folder + "/"
+                made = [_entry(e, join + e.name) for e in found]
+        except OSError as e:
+            raise unreadable(folder, e) from e
+        made.sort(key=_bytes_of_name)
+        return made
+
+    def entry(self, path: str) -> Entry:
+        """One path, links followed. Raises UnreadableFile."""
+        try:
+            st = os.stat(path)
+        except (OSError, ValueError) as e:
+            raise unreadable(path, e if isinstance(e, OSError) else FileNotFoundError()) from e
+        return Entry(os.path.basename(path), path, _kind(st.st_mode), st.st_size, st.st_mtime_ns)
+
+    def source(self, path: str, size: int = -1) -> FileBytes:
+        """The bytes of a file; nothing is opened before the first read."""
+        return FileBytes(path, size)
+
+    def make_folder(self, path: str) -> None:
+        """Makes a folder; one that is there already is fine. Raises OSError."""
+        os.makedirs(path, exist_ok=True)
+
+    def create(self, path: str) -> NewFile:
+        """A new, empty file for writing; none may be there. Raises OSError."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        return _RealNewFile(os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o666))
+
+    def rename(self, old: str, new: str) -> None:
+        """Gives a file another name at once, in place of what had it. Raises OSError."""
+        os.replace(old, new)
+
+    def remove(self, path: str) -> None:
+        """Takes a file away; one that is not there is fine. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+    def sync_folder(self, path: str) -> None:
+        """Makes the names in a folder durable. Windows has no such call: its rename is journalled."""
+        if os.name == "nt":
+            return
+        fd = os.open(path or ".", os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+class _RealNewFile:
+    __slots__ = ("_fd",)
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def write(self, data: bytes) -> None:
+        """All of the bytes. Raises OSError."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+
+    def sync(self) -> None:
+        """Returns when the bytes are durable. Raises OSError."""
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        """Gives the file back."""
+        os.close(self._fd)
+
+
+def _bytes_of_name(e: Entry) -> bytes:
+    return os.fsencode(e.name)
+
+
+def _kind(mode: int) -> str:
+    return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "other"
+
+
+def _entry(e: os.DirEntry[str], path: str) -> Entry:
+    if e.is_dir(follow_symlinks=False):
+        return Entry(e.name, path, "folder", 0, 0)
+    try:
+        st = e.stat()
+    except OSError:  # a link to nothing, to itself, or a file that went away
+        return Entry(e.name, path, "broken", 0, 0)
+    if stat.S_ISDIR(st.st_mode):
+        return Entry(e.name, path, "link", 0, 0)
+    return Entry(e.name, path, _kind(st.st_mode), st.st_size, st.st_mtime_ns)

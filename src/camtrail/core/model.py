@@ -1,0 +1,286 @@
+"""The nouns: tracks, placements, photos and what is found out about them, all as plain columns.
+
+Numbers are float64 with NaN where nothing is known; texts are object arrays with None. Nothing absent is
+ever 0. Latitude comes before longitude, both in degrees on WGS 84.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from camtrail.core.errors import Failure
+
+__all__ = [
+    "OUTCOMES",
+    "Answers",
+    "Bools",
+    "Collection",
+    "Executor",
+    "Floats",
+    "Ints",
+    "Item",
+    "Note",
+    "Photos",
+    "Placement",
+    "Texts",
+    "Track",
+    "columns_of",
+    "texts",
+]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int64]
+Bools: TypeAlias = npt.NDArray[np.bool_]
+Texts: TypeAlias = npt.NDArray[np.object_]
+
+OUTCOMES = (
+    "located",
+    "estimated",
+    "no_place",
+    "no_time",
+    "outside_track",
+    "in_gap",
+    "duplicate",
+    "unreadable",
+    "unsupported",
+)
+"""What a photo can come out as; every photo has exactly one."""
+
+NAN = float("nan")
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Executor(Protocol):
+    """Runs a function over items: here, on processes, or on a cluster."""
+
+    def map(self, fn: Callable[[T], R], items: Iterable[T]) -> Iterator[R | Failure[T]]:
+        """One answer for each item, in the order of the items. Never raises for an item."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Track:
+    """Fixes of one receiver without a break; every column has shape (n,).
+
+    A place where the receiver lost its fix, or a new segment of the file, starts a new Track.
+    """
+
+    time_s: Floats  # POSIX seconds, UTC, strictly increasing
+    lat_deg: Floats
+    lon_deg: Floats
+    alt_m: Floats  # NaN where the receiver gave none
+    course_deg: Floats  # where it moves, true north; NaN where the file does not say
+    speed_mps: Floats
+    hdop: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Place, and perhaps time, of one named file. NaN where the source does not say."""
+
+    file: str
+    lat_deg: float
+    lon_deg: float
+    alt_m: float = NAN
+    time_s: float = NAN  # POSIX seconds
+    local_s: float = NAN  # a time without zone, seconds as if it were UTC
+    heading_deg: float = NAN
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a source left out, and why: `Note(12, "points without time")`."""
+
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photos:
+    """What a scan found; every column has shape (n,), in the order of the paths' bytes."""
+
+    path: Texts  # relative to the collection's base, `/` between folders
+    size_bytes: Ints
+    mtime_ns: Ints
+    local_s: Floats  # the camera's clock, seconds as if it were UTC
+    offset_s: Floats  # what the clock is ahead of UTC, from OffsetTime*
+    gps_time_s: Floats  # GPS date and time, POSIX seconds
+    lat_deg: Floats
+    lon_deg: Floats
+    alt_m: Floats  # negative below sea level
+    heading_deg: Floats  # where the lens looks (GPSImgDirection), 0 <= h < 360
+    course_deg: Floats  # where it moved (GPSTrack), 0 <= c < 360
+    speed_mps: Floats
+    dop: Floats
+    error_m: Floats  # GPSHPositioningError
+    orientation: Floats  # 1..8
+    width_px: Floats  # of the stored picture, before orientation
+    height_px: Floats
+    heading_ref: Texts  # "T" true or "M" magnetic north
+    course_ref: Texts
+    position_in: Texts  # "exif" or "xmp", None where there is no position
+    make: Texts
+    model: Texts
+    lens: Texts
+    serial: Texts  # of the camera body
+    description: Texts  # ImageDescription
+    note: Texts  # what is damaged or nonsense in the metadata, in words
+    fault: Texts  # None, or "unreadable" or "unsupported"
+    message: Texts  # of the fault
+    hint: Texts
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+    def take(self, rows: npt.NDArray[Any]) -> Photos:
+        """The photos of these rows (indices or a mask)."""
+        return Photos(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[tuple[Any, ...]]) -> Photos:
+        """From tuples in the order of the columns."""
+        return cls(*columns_of(cls, rows))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What the steps found out about each photo; row i belongs to photo i."""
+
+    time_s: Floats  # the instant, POSIX seconds
+    order_s: Floats  # the instant with photos of one second spread over it; orders them
+    time_source: Texts  # gps, option, offset, place, machine, or a source's name
+    lat_deg: Floats
+    lon_deg: Floats
+    alt_m: Floats
+    position_source: Texts  # exif, xmp, gpx, csv, ...
+    heading_deg: Floats  # 0 <= h < 360, with --offset-angle added
+    heading_source: Texts  # exif, course, track, csv, json, sequence (towards the next photo)
+    fix_before_s: Floats  # seconds since the fix before, where a track placed the photo
+    fix_after_s: Floats  # seconds to the fix after
+    error_m: Floats  # estimated error of the position, one standard deviation
+    sequence: Texts  # id of the sequence, None outside of all
+    sequence_index: Ints  # 0.. in the sequence, -1 outside of all
+    duplicate_of: Texts  # path of the photo that was kept
+    outcome: Texts  # one of OUTCOMES
+    reason: Texts  # in words; None where the outcome says all
+
+    def __len__(self) -> int:
+        return len(self.time_s)
+
+    def take(self, rows: npt.NDArray[Any]) -> Answers:
+        """The answers of these rows (indices or a mask)."""
+        return Answers(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[tuple[Any, ...]]) -> Answers:
+        """From tuples in the order of the columns."""
+        return cls(*columns_of(cls, rows))
+
+
+class Item(NamedTuple):
+    """One photo with everything known of it, in plain Python; NaN and None where absent."""
+
+    path: str  # relative to the PATH it was found under
+    root: str  # that PATH, absolute
+    file: str  # absolute
+    time_s: float
+    order_s: float
+    local_s: float
+    time_source: str | None
+    lat_deg: float
+    lon_deg: float
+    alt_m: float
+    position_source: str | None
+    heading_deg: float
+    heading_source: str | None
+    fix_before_s: float
+    fix_after_s: float
+    error_m: float
+    sequence: str | None
+    sequence_index: int
+    duplicate_of: str | None
+    outcome: str
+    reason: str | None
+    make: str | None
+    model: str | None
+    serial: str | None
+    orientation: float
+    width_px: float
+    height_px: float
+    size_bytes: int
+    dop: float
+    message: str | None  # why the file could not be read
+    hint: str | None  # what to do about it
+
+    @property
+    def seconds_to_fix(self) -> float:
+        """Seconds to the nearer fix of the track; NaN where no track placed the photo."""
+        before, after = self.fix_before_s, self.fix_after_s
+        return after if not before <= after and after == after else before
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Collection:
+    """Photos of one state folder that were asked for, and what is known of them."""
+
+    base: str  # absolute folder that the paths are relative to
+    roots: tuple[str, ...]  # absolute, the PATHs they were found under
+    root: Ints  # (n,) index into `roots`
+    photos: Photos
+    answers: Answers
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def items(self) -> Iterator[Item]:
+        """One Item for each photo, in the order of the paths."""
+        p, a = self.photos, self.answers
+        # A folder's photos are named from the folder, a file named by itself by its own name.
+        inside = [_below(self.base, r) for r in self.roots]
+        columns = zip(
+            p.path.tolist(), self.root.tolist(), a.time_s.tolist(), a.order_s.tolist(), p.local_s.tolist(),
+            a.time_source.tolist(), a.lat_deg.tolist(), a.lon_deg.tolist(), a.alt_m.tolist(),
+            a.position_source.tolist(), a.heading_deg.tolist(), a.heading_source.tolist(),
+            a.fix_before_s.tolist(), a.fix_after_s.tolist(), a.error_m.tolist(), a.sequence.tolist(),
+            a.sequence_index.tolist(), a.duplicate_of.tolist(), a.outcome.tolist(), a.reason.tolist(),
+            p.make.tolist(), p.model.tolist(), p.serial.tolist(), p.orientation.tolist(),
+            p.width_px.tolist(), p.height_px.tolist(), p.size_bytes.tolist(), p.dop.tolist(),
+            p.message.tolist(), p.hint.tolist(),
+        )  # fmt: skip
+        join = self.base if self.base.endswith(("/", "\\")) else self.base + "/"
+        for path, root, *values in columns:
+            cut = inside[root]
+            name = path.rpartition("/")[2] if path == cut else path[len(cut) + 1 :] if cut else path
+            yield Item(name, self.roots[root], join + path, *values)
+
+
+def _below(base: str, path: str) -> str:
+    """`path` as seen from `base`, both absolute; empty where they are one."""
+    rest = path[len(base) :] if path.startswith(base) else path
+    return rest.replace("\\", "/").strip("/")
+
+
+def texts(values: Sequence[str | None]) -> Texts:
+    """An object column of texts and None."""
+    out = np.empty(len(values), object)
+    out[:] = values
+    return out
+
+
+def columns_of(cls: type[Any], rows: Sequence[tuple[Any, ...]]) -> list[npt.NDArray[Any]]:
+    """Rows in field order -> columns of the types that the dataclass declares."""
+    names = [(f.name, str(f.type)) for f in fields(cls)]
+    cells: Iterable[Sequence[Any]] = zip(*rows) if rows else [()] * len(names)
+    made: list[npt.NDArray[Any]] = []
+    for (_, kind), column in zip(names, cells):
+        if kind == "Texts":
+            made.append(texts(column))
+        else:
+            made.append(np.array(column, np.int64 if kind == "Ints" else np.float64))
+    return made
