@@ -6,7 +6,15 @@ import numpy as np
 
 from camtrail.core.model import Bools, Floats
 
-__all__ = ["bearing_deg", "distance_m", "mean_position", "plausible", "unit"]
+__all__ = [
+    "EARTH_RADIUS_M",
+    "bearing_deg",
+    "distance_m",
+    "earth_centred",
+    "mean_position",
+    "plausible",
+    "unit",
+]
 
 _A_M = 6378137.0  # WGS 84, NIMA TR8350.2
 _B_M = 6356752.314245
@@ -35,11 +43,12 @@ def distance_m(lat_a: Floats, lon_a: Floats, lat_b: Floats, lon_b: Floats) -> Fl
     The straight chord between the positions on the ellipsoid at height 0 (ECEF). Against the geodesic it is
     short by 2 mm at 10 km; what cuts sequences is below a kilometre.
     """
-    d = _ecef(lat_a, lon_a) - _ecef(lat_b, lon_b)
+    d = earth_centred(lat_a, lon_a) - earth_centred(lat_b, lon_b)
     return np.asarray(np.sqrt(np.einsum("...i,...i->...", d, d)))
 
 
-def _ecef(lat_deg: Floats, lon_deg: Floats) -> Floats:
+def earth_centred(lat_deg: Floats, lon_deg: Floats) -> Floats:
+    """(n, 3) metres from the centre of the earth, of positions on the ellipsoid at height 0."""
     lat, lon = np.radians(lat_deg), np.radians(lon_deg)
     cos, sin = np.cos(lat), np.sin(lat)
     n = _A_M * _A_M / np.sqrt((_A_M * cos) ** 2 + (_B_M * sin) ** 2)

@@ -17,7 +17,6 @@ from camtrail.core.errors import Failure
 
 __all__ = [
     "OUTCOMES",
-    "Answers",
     "Bools",
     "Collection",
     "Executor",
@@ -27,6 +26,8 @@ __all__ = [
     "Note",
     "Photos",
     "Placement",
+    "Places",
+    "Ranks",
     "Texts",
     "Track",
     "columns_of",
@@ -149,8 +150,8 @@ class Photos:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answers:
-    """What the steps found out about each photo; row i belongs to photo i."""
+class Places:
+    """When and where each photo was taken; row i belongs to photo i."""
 
     time_s: Floats  # the instant, POSIX seconds
     order_s: Floats  # the instant with photos of one second spread over it; orders them
@@ -159,28 +160,50 @@ class Answers:
     lon_deg: Floats
     alt_m: Floats
     position_source: Texts  # exif, xmp, gpx, csv, ...
-    heading_deg: Floats  # 0 <= h < 360, with --offset-angle added
-    heading_source: Texts  # exif, course, track, csv, json, sequence (towards the next photo)
-    fix_before_s: Floats  # seconds since the fix before, where a track placed the photo
+    heading_deg: Floats  # 0 <= h < 360, as the source gave it
+    heading_source: Texts  # exif, course (where it moved), track, csv, json
+    fix_before_s: Floats  # seconds since the fix before, where a track was asked
     fix_after_s: Floats  # seconds to the fix after
     error_m: Floats  # estimated error of the position, one standard deviation
-    sequence: Texts  # id of the sequence, None outside of all
-    sequence_index: Ints  # 0.. in the sequence, -1 outside of all
-    duplicate_of: Texts  # path of the photo that was kept
     outcome: Texts  # one of OUTCOMES
     reason: Texts  # in words; None where the outcome says all
 
     def __len__(self) -> int:
         return len(self.time_s)
 
-    def take(self, rows: npt.NDArray[Any]) -> Answers:
-        """The answers of these rows (indices or a mask)."""
-        return Answers(*(getattr(self, f.name)[rows] for f in fields(self)))
-
     @classmethod
-    def of_rows(cls, rows: Sequence[tuple[Any, ...]]) -> Answers:
+    def of_rows(cls, rows: Sequence[tuple[Any, ...]]) -> Places:
         """From tuples in the order of the columns."""
         return cls(*columns_of(cls, rows))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranks:
+    """Where each photo stands among the others; row i belongs to photo i."""
+
+    heading_deg: Floats  # as reported, with --offset-angle added
+    heading_source: Texts  # as in Places, or sequence (towards the next photo)
+    sequence: Texts  # id of the sequence, None outside of all
+    sequence_index: Ints  # 0.. in the sequence, -1 outside of all
+    duplicate_of: Texts  # path of the photo that was kept; None where this one is
+    reason: Texts  # of the duplicate
+
+    def __len__(self) -> int:
+        return len(self.heading_deg)
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[tuple[Any, ...]]) -> Ranks:
+        """From tuples in the order of the columns."""
+        return cls(*columns_of(cls, rows))
+
+    @classmethod
+    def none(cls, places: Places) -> Ranks:
+        """Photos that were not put into an order: nothing but their own headings."""
+        n = len(places)
+        nothing = texts([None] * n)
+        return cls(
+            places.heading_deg, places.heading_source, nothing, np.full(n, -1, np.int64), nothing, nothing
+        )
 
 
 class Item(NamedTuple):
@@ -233,22 +256,25 @@ class Collection:
     roots: tuple[str, ...]  # absolute, the PATHs they were found under
     root: Ints  # (n,) index into `roots`
     photos: Photos
-    answers: Answers
+    places: Places
+    ranks: Ranks
 
     def __len__(self) -> int:
         return len(self.photos)
 
     def items(self) -> Iterator[Item]:
         """One Item for each photo, in the order of the paths."""
-        p, a = self.photos, self.answers
+        p, a, r = self.photos, self.places, self.ranks
         # A folder's photos are named from the folder, a file named by itself by its own name.
-        inside = [_below(self.base, r) for r in self.roots]
+        inside = [_below(self.base, root) for root in self.roots]
+        copy = np.array([d is not None for d in r.duplicate_of.tolist()], bool)
+        outcome, reason = np.where(copy, "duplicate", a.outcome), np.where(copy, r.reason, a.reason)
         columns = zip(
             p.path.tolist(), self.root.tolist(), a.time_s.tolist(), a.order_s.tolist(), p.local_s.tolist(),
             a.time_source.tolist(), a.lat_deg.tolist(), a.lon_deg.tolist(), a.alt_m.tolist(),
-            a.position_source.tolist(), a.heading_deg.tolist(), a.heading_source.tolist(),
-            a.fix_before_s.tolist(), a.fix_after_s.tolist(), a.error_m.tolist(), a.sequence.tolist(),
-            a.sequence_index.tolist(), a.duplicate_of.tolist(), a.outcome.tolist(), a.reason.tolist(),
+            a.position_source.tolist(), r.heading_deg.tolist(), r.heading_source.tolist(),
+            a.fix_before_s.tolist(), a.fix_after_s.tolist(), a.error_m.tolist(), r.sequence.tolist(),
+            r.sequence_index.tolist(), r.duplicate_of.tolist(), outcome.tolist(), reason.tolist(),
             p.make.tolist(), p.model.tolist(), p.serial.tolist(), p.orientation.tolist(),
             p.width_px.tolist(), p.height_px.tolist(), p.size_bytes.tolist(), p.dop.tolist(),
             p.message.tolist(), p.hint.tolist(),

@@ -1,0 +1,81 @@
+"""`map` on processes of this machine, in chunks, with the answers in order."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from camtrail.core.errors import Failure
+from camtrail.executors.serial import answers
+
+__all__ = ["Processes", "run_chunk"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def run_chunk(fn: Callable[[T], R], items: list[T]) -> list[R | Failure[T]]:
+    """What a worker does with its chunk."""
+    return list(answers(fn, items))
+
+
+class Processes:
+    """Runs items on a pool of processes; function and items must pickle.
+
+    A worker that dies (out of memory, a crash in a decoder) costs one item: its chunk runs again item by
+    item, and the deadly one is the Failure.
+    """
+
+    def __init__(self, workers: int, chunk: int = 500) -> None:
+        if workers < 1 or chunk < 1:
+            raise ValueError("workers and chunk are 1 or more")
+        self.workers = workers
+        self.chunk = chunk
+
+    def _pool(self) -> ProcessPoolExecutor:
+        # spawn: the same on every system, and safe in a program that has threads
+        return ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn"))
+
+    def map(self, fn: Callable[[T], R], items: Iterable[T]) -> Iterator[R | Failure[T]]:
+        """One answer for each item, in their order."""
+        parts = iter(lambda it=iter(items): list(itertools.islice(it, self.chunk)), [])  # type: ignore[misc]
+        waiting: deque[tuple[list[T], Future[list[R | Failure[T]]]]] = deque()
+        pool = self._pool()
+        try:
+            while True:
+                while len(waiting) < 3 * self.workers and (part := next(parts, None)):
+                    waiting.append((part, pool.submit(run_chunk, fn, part)))
+                if not waiting:
+                    return
+                part, future = waiting.popleft()
+                try:
+                    yield from future.result()
+                except BrokenProcessPool:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    yield from self._one_by_one(fn, part)
+                    pool = self._pool()
+                    waiting = deque((p, pool.submit(run_chunk, fn, p)) for p, _ in waiting)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _one_by_one(self, fn: Callable[[T], R], items: list[T]) -> Iterator[R | Failure[T]]:
+        pool: ProcessPoolExecutor | None = None
+        try:
+            for item in items:
+                if pool is None:
+                    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+                try:
+                    yield from pool.submit(run_chunk, fn, [item]).result()
+                except BrokenProcessPool:
+                    pool = None
+                    yield Failure(
+                        item, "crash", "ended the process that read it", "report the file; it was left alone"
+                    )
+        finally:
+            if pool is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
