@@ -198,6 +198,7 @@ class _Table:
             before = self.rows.line_num
             try:
                 for row in rows:
+                    before = self.rows.line_num
                     if row:
                         yield row
                 return
@@ -378,7 +379,7 @@ class _Table:
             except IndexError:
                 return _NAN, True
             text = text.strip()
-            if not text:
+            if not text or text.startswith("0000:00:00"):  # EXIF 2.32: what a clock that was never set says
                 return _NAN, True
             try:
                 return convert(row, text)
@@ -459,7 +460,7 @@ def _layout(data: ByteSource, options: CsvOptions) -> tuple[int, str]:
         return skip, _delimiter(options.csv_delimiter)
     if m := re.fullmatch(r"\"?sep=(.)\"?\s*", line):  # Excel's way to say it
         return skip + 1, m[1] if m[1] not in '"\r\n' else ","
-    if len(line) >= _LONGEST_LINE or "\0" in line:
+    if len(line) >= _LONGEST_LINE or not line.replace("\t", " ").strip("\r\n \ufeff").isprintable():
         raise UnreadableFile(data.name, "is no table of text", _NO_TABLE)
     known = {heading for headings in _HEADINGS.values() for heading in headings}
 
