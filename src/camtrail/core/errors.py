@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class CamtrailError(Exception):
@@ -153,6 +154,10 @@ class Failure(Generic[T]):
     retryable: bool = False
     exit_code: int = 3
     detail: str = ""
+
+    def at(self, item: U) -> Failure[U]:
+        """The same failure of an item under another name."""
+        return Failure(item, self.code, self.message, self.hint, self.retryable, self.exit_code, self.detail)
 
 
 def failure_of(item: T, error: Exception) -> Failure[T]:

@@ -61,6 +61,10 @@ class FileSystem(Protocol):
         """Makes a folder, readable as usual; one that is there already is fine. Raises OSError."""
         ...
 
+    def is_writable_folder(self, path: str) -> bool:
+        """Whether a folder is there in which files can be made."""
+        ...
+
     def create(self, path: str) -> NewFile:
         """A new, empty file for writing; none may be there. Raises OSError."""
         ...
@@ -108,6 +112,10 @@ class RealFileSystem:
     def make_folder(self, path: str) -> None:
         """Makes a folder; one that is there already is fine. Raises OSError."""
         os.makedirs(path, exist_ok=True)
+
+    def is_writable_folder(self, path: str) -> bool:
+        """Whether a folder is there in which files can be made."""
+        return os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)
 
     def create(self, path: str) -> NewFile:
         """A new, empty file for writing; none may be there. Raises OSError."""

@@ -64,6 +64,10 @@ class Executor(Protocol):
         """One answer for each item, in the order of the items. Never raises for an item."""
         ...
 
+    def close(self) -> None:
+        """Gives back what it holds."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Track:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from camtrail.core.errors import Failure, MissingDependency, UsageError
-from camtrail.executors.processes import run_chunk
+from camtrail.executors.processes import chunks, run_chunk
 
 __all__ = ["Dask"]
 
@@ -38,7 +37,8 @@ class Dask:
         except ImportError as e:
             raise MissingDependency("--scheduler needs Dask", "pip install 'camtrail[cluster]'") from e
         try:
-            self._client: Any = Client(address, timeout="10s", set_as_default=False)
+            connect: Any = Client
+            self._client = connect(address, timeout="10s", set_as_default=False)
         except (OSError, ValueError) as e:
             raise UsageError(
                 f"no Dask scheduler answers at {address}", "start one, or correct the address"
@@ -47,7 +47,7 @@ class Dask:
 
     def map(self, fn: Callable[[T], R], items: Iterable[T]) -> Iterator[R | Failure[T]]:
         """One answer for each item, in their order."""
-        parts = iter(lambda it=iter(items): list(itertools.islice(it, self.chunk)), [])  # type: ignore[misc]
+        parts = chunks(items, self.chunk)
         waiting: deque[tuple[list[T], Any]] = deque()
         most = 3 * max(1, len(self._client.scheduler_info()["workers"]))
         while True:

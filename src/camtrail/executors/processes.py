@@ -13,10 +13,17 @@ from typing import TypeVar
 from camtrail.core.errors import Failure
 from camtrail.executors.serial import answers
 
-__all__ = ["Processes", "run_chunk"]
+__all__ = ["Processes", "chunks", "run_chunk"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+def chunks(items: Iterable[T], n: int) -> Iterator[list[T]]:
+    """The items in lists of `n`; the last may be shorter."""
+    rest = iter(items)
+    while part := list(itertools.islice(rest, n)):
+        yield part
 
 
 def run_chunk(fn: Callable[[T], R], items: list[T]) -> list[R | Failure[T]]:
@@ -43,7 +50,7 @@ class Processes:
 
     def map(self, fn: Callable[[T], R], items: Iterable[T]) -> Iterator[R | Failure[T]]:
         """One answer for each item, in their order."""
-        parts = iter(lambda it=iter(items): list(itertools.islice(it, self.chunk)), [])  # type: ignore[misc]
+        parts = chunks(items, self.chunk)
         waiting: deque[tuple[list[T], Future[list[R | Failure[T]]]]] = deque()
         pool = self._pool()
         try:
@@ -62,6 +69,9 @@ class Processes:
                     waiting = deque((p, pool.submit(run_chunk, fn, p)) for p, _ in waiting)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """Gives back what it holds: nothing between two maps."""
 
     def _one_by_one(self, fn: Callable[[T], R], items: list[T]) -> Iterator[R | Failure[T]]:
         pool: ProcessPoolExecutor | None = None

@@ -28,3 +28,6 @@ class Serial:
     def map(self, fn: Callable[[T], R], items: Iterable[T]) -> Iterator[R | Failure[T]]:
         """One answer for each item, in their order."""
         return answers(fn, items)
+
+    def close(self) -> None:
+        """Gives back what it holds: nothing between two maps."""

@@ -103,6 +103,19 @@ class Block:
         where = self.piece(4, 4)
         return self.directory(self._order.long.unpack(where)[0], wanted, "first") if len(where) == 4 else {}
 
+    def second(self, wanted: Collection[int]) -> Entries:
+        """Wanted entries of the directory behind the first one: the thumbnail's."""
+        where = self.piece(4, 4)
+        if len(where) < 4:
+            return {}
+        offset: int = self._long(where)[0]
+        head = self.piece(offset, 2)
+        if len(head) < 2:
+            return {}
+        link = self.piece(offset + 2 + 12 * int(self._order.short.unpack(head)[0]), 4)
+        following = int(self._long(link)[0]) if len(link) == 4 else 0
+        return self.directory(following, wanted, "thumbnail") if following else {}
+
     def directory(self, offset: int, wanted: Collection[int], name: str) -> Entries:
         """Wanted entries of the directory at an offset; damage is noted and what stands is returned."""
         head = self.piece(offset, 2) if offset >= 8 else b""

@@ -1,0 +1,5 @@
+"""`python -m camtrail`."""
+
+from camtrail.cli.main import main
+
+main()

@@ -1,0 +1,443 @@
+"""When and where each photo was taken: clocks, sources and the join, put together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from camtrail.app.feeds import Feed
+from camtrail.core import geo, timezones
+from camtrail.core.model import Bools, Floats, Ints, Photos, Places, Texts, Track, texts
+from camtrail.core.names import natural, shown
+from camtrail.steps import clock, interpolate, naming, sequences
+from camtrail.steps.clock import TimeOptions
+from camtrail.steps.interpolate import JoinOptions
+
+__all__ = ["bodies", "geotag", "groups"]
+
+
+def bodies(photos: Photos) -> Ints:
+    """(n,) number of the camera body: make, model and serial, or the folder where a camera says nothing."""
+    numbers: dict[tuple[str | None, ...], int] = {}
+    keys = zip(photos.make.tolist(), photos.model.tolist(), photos.serial.tolist(), photos.path.tolist())
+    return np.array(
+        [
+            numbers.setdefault((a, b, c) if a or b or c else (_folder(path),), len(numbers))
+            for a, b, c, path in keys
+        ],
+        np.int64,
+    )
+
+
+def groups(photos: Photos, body: Ints) -> Ints:
+    """(n,) number of the folder and camera body, ascending with the folders' names."""
+    folders: dict[str, int] = {}
+    for path in photos.path.tolist():
+        folders.setdefault(_folder(path), 0)
+    for number, folder in enumerate(sorted(folders)):
+        folders[folder] = number
+    of = np.array([folders[_folder(p)] for p in photos.path.tolist()], np.int64)
+    return of * (int(body.max(initial=0)) + 1) + body
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The columns while they are being filled, and the reasons as lists of words."""
+
+    lat_deg: Floats
+    lon_deg: Floats
+    alt_m: Floats
+    position_source: Texts
+    heading_deg: Floats
+    heading_source: Texts
+    before_s: Floats
+    after_s: Floats
+    error_m: Floats
+    outcome: Texts
+    reasons: dict[int, list[str]]
+
+    def say(self, rows: Ints, words: Callable[[int], str]) -> None:
+        for i in rows.tolist():
+            self.reasons.setdefault(i, []).append(words(i))
+
+
+def geotag(
+    photos: Photos,
+    base: str,
+    roots: Sequence[str],
+    feeds: Sequence[Feed],
+    time_options: TimeOptions,
+    join_options: JoinOptions,
+) -> tuple[Places, list[str]]:
+    """Instants and places of photos.
+
+    Parameters
+    ----------
+    base, roots : absolute; what the photos' paths, and names in tables, may be relative to
+    feeds : what the sources hold, in the order in which they are tried
+
+    Returns
+    -------
+    One row for each photo, and what is to be said of the whole run.
+
+    Raises
+    ------
+    UsageError
+        There is no such time zone.
+    """
+    n = len(photos)
+    notes = [note for feed in feeds for note in feed.notes]
+    own = any(feed.scanned for feed in feeds)
+    named = [_Named.of(photos, base, roots, feed, notes) for feed in feeds if feed.placements]
+    body = bodies(photos)
+    time_s, source, rows = _instants(photos, body, feeds, own, named, time_options)
+    joined_tracks = [t for feed in feeds for t in feed.tracks]
+    shift = time_options.offset_time_s
+    if join_options.use_gps_start_time and joined_tracks and np.isfinite(time_s).any():
+        shift += min(t.time_s[0] for t in joined_tracks) - (float(np.nanmin(time_s)) + shift)
+        notes.append(
+            f"all photos were shifted by {shift:.3f} s, so that the first meets the track's first fix"
+        )
+    time_s = time_s + shift
+    group = groups(photos, body)
+    names = photos.path.tolist()
+    order = sequences.in_order(group, time_s, lambda i: natural(names[i]))
+    order_s = np.full(n, np.nan)
+    order_s[order] = sequences.spread(group[order], time_s[order])
+
+    for feed in feeds:
+        if feed.scanned:
+            _take_own(rows, photos)
+        for table in named:
+            if table.feed is feed:
+                table.place(rows)
+        if feed.tracks:
+            _take_tracks(rows, feed, order_s, join_options)
+    _judge(rows, photos, feeds, named, time_s)
+    _say(rows, photos, source)
+    return (
+        Places(
+            time_s, order_s, texts([_name_of(s, feeds) for s in source.tolist()]),
+            rows.lat_deg, rows.lon_deg, rows.alt_m, rows.position_source, rows.heading_deg, rows.heading_source,
+            rows.before_s, rows.after_s, rows.error_m, rows.outcome,
+            texts(["; ".join(rows.reasons[i]) if i in rows.reasons else None for i in range(n)]),
+        ),
+        notes,
+    )  # fmt: skip
+
+
+_FROM_TABLE = len(clock.NAMES)  # time_source codes from here on: the feed that gave the time
+
+
+def _name_of(code: int, feeds: Sequence[Feed]) -> str | None:
+    if code == clock.NOTHING:
+        return None
+    return clock.NAMES[code] if code < _FROM_TABLE else feeds[code - _FROM_TABLE].source
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Named:
+    """One source's rows, joined to photos by name; (n,) columns with a row for each photo."""
+
+    feed: Feed
+    row: Ints  # index of the placement, naming.NO_PHOTO or naming.SEVERAL_PHOTOS
+    lat_deg: Floats
+    lon_deg: Floats
+    alt_m: Floats
+    heading_deg: Floats
+    time_s: Floats
+    local_s: Floats
+
+    @classmethod
+    def of(cls, photos: Photos, base: str, roots: Sequence[str], feed: Feed, notes: list[str]) -> _Named:
+        n = len(photos)
+        join = base.rstrip("/") + "/"
+        paths = [join + p for p in photos.path.tolist()]
+        placements = [p for _, p in feed.placements]
+        tables = list(dict.fromkeys(folder for folder, _ in feed.placements))
+        found = naming.find([p.file for p in placements], paths, [*tables, *roots, base])
+        row = np.full(n, naming.NO_PHOTO, np.int64)
+        twice = 0
+        for i, photo in enumerate(found.tolist()):
+            if photo < 0:
+                continue
+            if row[photo] != naming.NO_PHOTO:
+                twice += 1
+            else:
+                row[photo] = i
+        missing = [p.file for p, photo in zip(placements, found.tolist()) if photo == naming.NO_PHOTO]
+        if missing:
+            few = ", ".join(shown(m) for m in missing[:3]) + (" …" if len(missing) > 3 else "")
+            notes.append(f"{feed.source}: {len(missing)} rows name no photo here: {few}")
+        if twice:
+            notes.append(
+                f"{feed.source}: {twice} rows name a photo that an earlier row names; the first one counts"
+            )
+        shared = {
+            p.file.replace("\\", "/").rpartition("/")[2]
+            for p, photo in zip(placements, found.tolist())
+            if photo == naming.SEVERAL_PHOTOS
+        }
+        if shared:
+            for i, path in enumerate(paths):
+                if row[i] == naming.NO_PHOTO and path.rpartition("/")[2] in shared:
+                    row[i] = naming.SEVERAL_PHOTOS
+
+        def column(name: str) -> Floats:
+            values = np.array([getattr(p, name) for p in placements] or [np.nan], np.float64)
+            return np.where(row >= 0, values[np.maximum(row, 0)], np.nan)
+
+        lat, lon = column("lat_deg"), column("lon_deg")
+        bad = ~geo.plausible(lat, lon)
+        return cls(
+            feed, row, np.where(bad, np.nan, lat), np.where(bad, np.nan, lon), column("alt_m"),
+            column("heading_deg"), column("time_s"), column("local_s"),
+        )  # fmt: skip
+
+    def place(self, rows: _Rows) -> None:
+        """Fills what is not placed yet."""
+        new = ~np.isfinite(rows.lat_deg) & np.isfinite(self.lat_deg)
+        rows.lat_deg[new], rows.lon_deg[new], rows.alt_m[new] = (
+            self.lat_deg[new],
+            self.lon_deg[new],
+            self.alt_m[new],
+        )
+        rows.position_source[new] = self.feed.source
+        turned = new & np.isfinite(self.heading_deg)
+        rows.heading_deg[turned], rows.heading_source[turned] = (
+            self.heading_deg[turned] % 360.0,
+            self.feed.source,
+        )
+
+
+def _instants(
+    photos: Photos,
+    body: Ints,
+    feeds: Sequence[Feed],
+    own: bool,
+    named: Sequence[_Named],
+    options: TimeOptions,
+) -> tuple[Floats, Ints, _Rows]:
+    """The time rule; returns instants, codes of their sources, and rows with what is to be said of them."""
+    n = len(photos)
+    local_s, offset_s, gps_s = photos.local_s, photos.offset_s, photos.gps_time_s
+    table_s, table_source = np.full(n, np.nan), np.full(n, clock.NOTHING, np.int64)
+    lat, lon = (photos.lat_deg, photos.lon_deg) if own else (np.full(n, np.nan), np.full(n, np.nan))
+    for table in named:
+        # A table that places a photo and says when, says it better than the photo's own clock.
+        free = ~np.isfinite(table_s) if not own else ~np.isfinite(table_s) & ~np.isfinite(lat)
+        timed = free & np.isfinite(table.time_s)
+        table_s[timed] = table.time_s[timed]
+        table_source[timed] = _FROM_TABLE + list(feeds).index(table.feed)
+        clocked = free & ~timed & np.isfinite(table.local_s)
+        local_s = np.where(clocked, table.local_s, local_s)
+        offset_s, gps_s = np.where(clocked, np.nan, offset_s), np.where(clocked, np.nan, gps_s)
+        unplaced = ~np.isfinite(lat)
+        lat, lon = np.where(unplaced, table.lat_deg, lat), np.where(unplaced, table.lon_deg, lon)
+    told = np.isfinite(table_s)
+    local_s, gps_s = np.where(told, np.nan, local_s), np.where(told, np.nan, gps_s)
+    if options.time_source == "clock":
+        gps_s = np.full(n, np.nan)
+    option = timezones.named(options.time_zone) if options.time_zone else None
+    outing = clock.outings(local_s, body)
+    zones = texts([None] * n)
+    untagged = np.isfinite(local_s) & ~np.isfinite(offset_s)
+    if option is None and untagged.any():
+        zones = timezones.zones_at(np.where(np.isfinite(local_s), lat, np.nan), lon)
+        zones = clock.fill_zones(zones, outing, local_s)
+        without = np.array([z is None for z in zones.tolist()], bool) & untagged
+        tracks = [t for feed in feeds for t in feed.tracks]
+        if tracks and without.any():
+            zones[without] = _zones_on_tracks(tracks, local_s[without])
+    reading = clock.readings(local_s, offset_s, zones, option)
+    instants = clock.instants(local_s, gps_s, reading, outing)
+    time_s = np.where(told, table_s, instants.time_s)
+    source = np.where(told, table_source, instants.source)
+
+    rows = _unplaced(n)
+    with np.errstate(invalid="ignore"):
+        rows.say(np.flatnonzero(np.abs(instants.error_s) > 2.0), lambda i: _clock_words(instants.error_s[i]))
+        rows.say(np.flatnonzero(np.isfinite(instants.stale_s)), lambda i: _stale_words(instants.stale_s[i]))
+    tagged = (reading.source != clock.MACHINE) & (instants.source == clock.GPS)
+    rows.say(np.flatnonzero(tagged & (instants.zone_s != 0)), lambda i: _zone_words(instants.zone_s[i]))
+    by_clock = instants.source == reading.source
+    rows.say(
+        np.flatnonzero(by_clock & (reading.odd == timezones.AMBIGUOUS)),
+        lambda i: "its hour occurs twice that day (clocks go back); the first was taken",
+    )
+    rows.say(
+        np.flatnonzero(by_clock & (reading.odd == timezones.SKIPPED)),
+        lambda i: "its hour is skipped that day (clocks go forward); standard time was taken",
+    )
+    machine = time.strftime("%Z")
+    rows.say(
+        np.flatnonzero((source == clock.MACHINE) & ~told),
+        lambda i: f"its clock was read in this machine's zone ({machine}); give --time-zone if that is wrong",
+    )
+    return time_s, source, rows
+
+
+def _unplaced(n: int) -> _Rows:
+    def nan() -> Floats:
+        return np.full(n, np.nan)
+
+    nothing, no_place = texts([None] * n), texts(["no_place"] * n)
+    return _Rows(nan(), nan(), nan(), nothing, nan(), nothing.copy(), nan(), nan(), nan(), no_place, {})
+
+
+def _clock_words(error_s: float) -> str:
+    return f"its clock is {_span(abs(error_s))} {'slow' if error_s > 0 else 'fast'} against GPS time"
+
+
+def _stale_words(stale_s: float) -> str:
+    return f"its own GPS time is {_span(abs(stale_s))} {'old' if stale_s > 0 else 'ahead'} (a stale fix)"
+
+
+def _zone_words(zone_s: float) -> str:
+    return f"its clock is set {_span(abs(zone_s))} {'behind' if zone_s > 0 else 'ahead of'} the zone there"
+
+
+def _span(seconds: float) -> str:
+    """`34 s`, `12 min 5 s`, `3 h 20 min`, `5 d 3 h`."""
+    s = round(seconds)
+    if s < 120:
+        return f"{s} s"
+    if s < 7200:
+        return f"{s // 60} min" + (f" {s % 60} s" if s % 60 else "")
+    if s < 172800:
+        return f"{s // 3600} h" + (f" {s % 3600 // 60} min" if s % 3600 // 60 else "")
+    return f"{s // 86400} d" + (f" {s % 86400 // 3600} h" if s % 86400 // 3600 else "")
+
+
+def _zones_on_tracks(tracks: Sequence[Track], local_s: Floats) -> Texts:
+    """The zone of each clock reading, where the receiver was at that time.
+
+    A track may cross zones: each zone along it is tried, and the one holds in which the track was there and
+    then. Where none does, the zone of the track's first fix.
+    """
+    lat = np.concatenate([t.lat_deg[:: max(1, len(t.lat_deg) // 64)] for t in tracks])
+    lon = np.concatenate([t.lon_deg[:: max(1, len(t.lon_deg) // 64)] for t in tracks])
+    at = np.concatenate([t.time_s[:: max(1, len(t.time_s) // 64)] for t in tracks])
+    order = np.argsort(at, kind="stable")
+    at, zones = at[order], timezones.zones_at(lat[order], lon[order])
+    out = np.full(len(local_s), zones[0], object)
+    for zone in sorted({z for z in zones.tolist() if z}):
+        moment, _ = timezones.instants(local_s, timezones.named(zone))
+        right = np.clip(np.searchsorted(at, moment), 0, len(at) - 1)
+        left = np.maximum(right - 1, 0)
+        near = np.where(np.abs(at[left] - moment) <= np.abs(at[right] - moment), left, right)
+        out[
+            (zones[near] == zone) & (moment >= at[0] - clock.PAUSE_S) & (moment <= at[-1] + clock.PAUSE_S)
+        ] = zone
+    return out
+
+
+def _take_own(rows: _Rows, photos: Photos) -> None:
+    new = ~np.isfinite(rows.lat_deg) & np.isfinite(photos.lat_deg)
+    rows.lat_deg[new], rows.lon_deg[new] = photos.lat_deg[new], photos.lon_deg[new]
+    rows.alt_m[new], rows.error_m[new] = photos.alt_m[new], photos.error_m[new]
+    rows.position_source[new] = photos.position_in[new]
+    for heading, name in ((photos.heading_deg, "exif"), (photos.course_deg, "course")):
+        turned = ~np.isfinite(rows.heading_deg) & np.isfinite(heading)
+        rows.heading_deg[turned], rows.heading_source[turned] = heading[turned], name
+
+
+def _take_tracks(rows: _Rows, feed: Feed, order_s: Floats, options: JoinOptions) -> None:
+    joined = interpolate.join(feed.tracks, order_s, options)
+    left = ~np.isfinite(rows.lat_deg)
+    new = left & (joined.verdict == interpolate.LOCATED)
+    rows.lat_deg[new], rows.lon_deg[new], rows.alt_m[new] = (
+        joined.lat_deg[new],
+        joined.lon_deg[new],
+        joined.alt_m[new],
+    )
+    rows.error_m[new], rows.position_source[new] = joined.error_m[new], feed.source
+    turned = new & ~np.isfinite(rows.heading_deg) & np.isfinite(joined.course_deg)
+    rows.heading_deg[turned], rows.heading_source[turned] = joined.course_deg[turned], "track"
+    # Of several tracks that do not reach a photo the nearest one is told of.
+    with np.errstate(invalid="ignore"):
+        known = np.fmin(rows.before_s, rows.after_s)
+        tell = new | (left & ~(joined.seconds_off >= known))
+    rows.before_s[tell], rows.after_s[tell] = joined.before_s[tell], joined.after_s[tell]
+    missed = tell & ~new & (joined.verdict != interpolate.UNTIMED)
+    rows.outcome[missed] = np.where(joined.verdict[missed] == interpolate.IN_GAP, "in_gap", "outside_track")
+
+
+def _judge(
+    rows: _Rows, photos: Photos, feeds: Sequence[Feed], named: Sequence[_Named], time_s: Floats
+) -> None:
+    """The one outcome of each photo, and why."""
+    placed, timed = np.isfinite(rows.lat_deg), np.isfinite(time_s)
+    tracked = any(feed.tracks for feed in feeds)
+    rows.outcome[placed & timed] = "located"
+    rows.outcome[placed & ~timed] = "no_time"
+    if tracked:
+        rows.outcome[~placed & ~timed] = "no_time"
+    faulty = np.array([f is not None for f in photos.fault.tolist()], bool)
+    rows.outcome[faulty] = photos.fault[faulty]
+    rows.lat_deg[faulty] = rows.lon_deg[faulty] = np.nan
+    for i in np.flatnonzero(faulty).tolist():
+        rows.reasons[i] = [f"{photos.message[i]}; {photos.hint[i]}" if photos.hint[i] else photos.message[i]]
+    bare = ~placed & ~faulty
+    outcome = rows.outcome
+    before, after = rows.before_s, rows.after_s
+    rows.say(
+        np.flatnonzero(bare & (outcome == "outside_track")),
+        lambda i: _outside_words(before[i], after[i]),
+    )
+    rows.say(
+        np.flatnonzero(bare & (outcome == "in_gap")),
+        lambda i: (
+            f"in a gap of the track: {_span(before[i])} after one fix, {_span(after[i])} before the next"
+        ),
+    )
+    rows.say(
+        np.flatnonzero(bare & (outcome == "no_time")),
+        lambda i: "has no capture time, so no track can place it; its file name may have a date",
+    )
+    rows.say(np.flatnonzero(placed & ~timed & ~faulty), lambda i: "has a place and no capture time")
+    nowhere = np.flatnonzero(bare & (outcome == "no_place"))
+    rows.say(nowhere, lambda i: _no_place_words(i, feeds, named, bool(timed[i])))
+
+
+def _outside_words(before_s: float, after_s: float) -> str:
+    if after_s != after_s or before_s <= after_s:
+        return f"outside the track by {_span(before_s)}, after its end"
+    return f"outside the track by {_span(after_s)}, before its start"
+
+
+def _no_place_words(i: int, feeds: Sequence[Feed], named: Sequence[_Named], timed: bool) -> str:
+    words = []
+    for feed in feeds:
+        if feed.scanned:
+            words.append("its EXIF has no position")
+    for table in named:
+        where = ", ".join(shown(f) for f in table.feed.files)
+        if table.row[i] == naming.SEVERAL_PHOTOS:
+            words.append(f"a row of {where} fits several photos of that name; write the path there")
+        elif table.row[i] == naming.NO_PHOTO:
+            words.append(f"no row of {where} names it")
+        else:
+            words.append(f"its row of {where} has no position")
+    if not named:
+        words.append("give --track FILE" if timed else "and it has no capture time that a track could use")
+    return "; ".join(words)
+
+
+def _say(rows: _Rows, photos: Photos, source: Ints) -> None:
+    """What the scan found damaged stands at the front of the reason."""
+    noted: Mapping[int, str] = {i: note for i, note in enumerate(photos.note.tolist()) if note is not None}
+    for i, note in noted.items():
+        rows.reasons[i] = [note, *rows.reasons.get(i, [])]
+
+
+def is_known(places: Places) -> Bools:
+    """(n,) which photos have both a place and a time."""
+    return np.asarray(np.isfinite(places.lat_deg) & np.isfinite(places.time_s))

@@ -1,0 +1,242 @@
+"""Files -> columns, reading only what changed since the last scan."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import camtrail.sources
+from camtrail.app.context import Context
+from camtrail.app.state import Workspace, workspaces
+from camtrail.catalog.store import Catalog
+from camtrail.core.errors import Failure, InputError
+from camtrail.core.fs import Entry, FileSystem
+from camtrail.core.model import Ints, Photos
+from camtrail.core.names import shown
+from camtrail.core.options import opt
+from camtrail.core.plugins import Source, discover
+from camtrail.executors.processes import Processes
+from camtrail.executors.serial import Serial
+from camtrail.metadata import read
+
+if TYPE_CHECKING:
+    from camtrail.executors.dask import Dask
+
+__all__ = ["ScanOptions", "Scanned", "known_sources", "scan"]
+
+log = logging.getLogger(__name__)
+
+READABLE = frozenset({".jpg", ".jpeg", ".jpe"})
+_OTHER_PHOTOS = frozenset(
+    ".png .webp .gif .bmp .tif .tiff .heic .heif .hif .avif .jxl .dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 "
+    ".orf .rw2 .raf .pef .srw .3fr .iiq .x3f .gpr .insp .pgm .pnm".split()
+)
+_VIDEOS = frozenset(
+    ".mp4 .mov .m4v .avi .mkv .mts .m2ts .m2t .ts .3gp .wmv .360 .insv .lrv .mpg .mpeg .dv .qt .webm".split()
+)
+
+_IN_PROCESS = 20_000  # below this the start of a pool costs more than it saves
+_GROUP = 5_000  # rows of one commit
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanOptions:
+    """What is scanned, where the result is kept, and by whom."""
+
+    state_dir: str = opt("", "folder for the state, in place of .camtrail beside the photos")
+    skip_subfolders: bool = opt(False, "leave folders inside PATH alone")
+    workers: int = opt(0, "processes that read photos; 0: as many as pay off")
+    scheduler: str = opt("", "address of a Dask scheduler whose workers read the photos")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scanned:
+    """The photos of one workspace."""
+
+    space: Workspace
+    photos: Photos
+    root: Ints  # (n,) index into space.roots
+    failures: list[Failure[str]]  # items are paths as the user knows them
+    tracks: list[str]  # absolute, files of known sources that lie beside the photos
+    read: int  # how many files were read; the others were known
+
+
+@functools.cache
+def known_sources() -> dict[str, Source]:
+    """Every registered source, by name."""
+    return discover(camtrail.sources)
+
+
+def source_suffixes() -> frozenset[str]:
+    """Suffixes of files that hold tracks or tables of places."""
+    return frozenset().union(*(s.suffixes for s in known_sources().values() if s.read))
+
+
+def suffix_of(name: str) -> str:
+    """Lower case, with the dot; "" where there is none."""
+    return os.path.splitext(name)[1].lower()
+
+
+def scan(paths: Sequence[str], options: ScanOptions, context: Context) -> list[Scanned]:
+    """The photos at PATHs, one result for each state folder.
+
+    Raises
+    ------
+    InputError
+        A PATH is not there, or none is given.
+    StorageError, CatalogError
+        The state cannot be written.
+    """
+    done = []
+    for space in workspaces(context.fs, paths, options.state_dir):
+        with Catalog(space.catalog) as catalog:
+            done.append(_scan_one(space, catalog, options, context))
+    return done
+
+
+def _scan_one(space: Workspace, catalog: Catalog, options: ScanOptions, context: Context) -> Scanned:
+    failures: list[Failure[str]] = []
+    tracks: list[str] = []
+    found: dict[str, tuple[Entry, int]] = {}
+    known: dict[str, Row] = {}
+    whole: list[str] = []  # folders that were walked: what is known below and not found is gone
+    for number, root in enumerate(space.roots):
+        known.update(catalog.photos(space.relative(root)))
+        for entry in _files(context.fs, root, options.skip_subfolders, space, failures):
+            suffix = suffix_of(entry.name)
+            if suffix in READABLE or suffix in _OTHER_PHOTOS or suffix in _VIDEOS or entry.path == root:
+                found.setdefault(space.relative(entry.path), (entry, number))
+            elif suffix in source_suffixes():
+                tracks.append(entry.path)
+        if not options.skip_subfolders:
+            whole.append(space.relative(root))
+    order = sorted(found, key=os.fsencode)
+    rows: dict[str, Row] = {}
+    todo: list[Entry] = []
+    for path in order:
+        entry = found[path][0]
+        row = known.get(path)
+        if row is not None and row[1] == entry.size_bytes and row[2] == entry.mtime_ns:
+            rows[path] = row
+            if row[-3] == "unreadable":
+                failures.append(Failure(space.as_typed(path), "unreadable", row[-2], row[-1] or ""))
+        else:
+            todo.append(entry)
+    with closing(_read(space, catalog, todo, known, failures, options, context)) as read_rows:
+        for row in read_rows:
+            rows[row[0]] = row
+    catalog.forget(p for p in known.keys() - found.keys() if any(_is_below(p, w) for w in whole))
+    photos = Photos.of_rows([rows[p] for p in order])
+    number_of = np.array([found[p][1] for p in order], np.int64)
+    return Scanned(space, photos, number_of, failures, sorted(tracks), len(todo))
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return not folder or path == folder or path.startswith(folder + "/")
+
+
+def _files(
+    fs: FileSystem, root: str, flat: bool, space: Workspace, failures: list[Failure[str]]
+) -> Iterator[Entry]:
+    """Files at or below a root; hidden names are passed over, links to folders not followed."""
+    top = fs.entry(root)
+    if top.kind != "folder":
+        yield top._replace(path=root, name=root.rpartition("/")[2])
+        return
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            entries = fs.entries(folder)
+        except InputError as e:
+            failures.append(
+                Failure(space.as_typed(space.relative(folder)), e.code, e.reason, e.hint, e.retryable)
+            )
+            continue
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.kind == "folder":
+                if not flat:
+                    waiting.append(entry.path)
+            elif entry.kind == "link":
+                log.info("%s: a link to a folder, not followed", shown(entry.path))
+            elif entry.kind != "other":
+                yield entry
+
+
+def _read(
+    space: Workspace,
+    catalog: Catalog,
+    todo: list[Entry],
+    known: dict[str, Row],
+    failures: list[Failure[str]],
+    options: ScanOptions,
+    context: Context,
+) -> Generator[Row, None, None]:
+    """Rows of files that are new or changed, put into the catalog in groups."""
+    items = [(space.relative(e.path), e) for e in todo]
+    group: list[Row] = []
+    try:
+        with closing(_executor(len(items), options)) as executor:
+            answers = executor.map(functools.partial(read_one, context.fs), items)
+            for done, answer in enumerate(answers, 1):
+                keep = True
+                if isinstance(answer, Failure):
+                    path, entry = answer.item
+                    failures.append(answer.at(space.as_typed(path)))
+                    if answer.detail:
+                        log.error("%s: %s", shown(path), answer.detail)
+                    row: Row = (
+                        path,
+                        entry.size_bytes,
+                        entry.mtime_ns,
+                        *read.EMPTY,
+                        "unreadable",
+                        answer.message,
+                        answer.hint,
+                    )
+                    keep = not answer.retryable and answer.code == "unreadable"
+                else:
+                    row = answer
+                if keep:
+                    group.append(row)
+                    if len(group) >= _GROUP:
+                        catalog.put_photos(group, [r[0] for r in group if r[0] in known])
+                        group = []
+                if done % 256 == 0 or done == len(items):
+                    context.progress("scan", done, len(items))
+                yield row
+    finally:
+        if group:
+            catalog.put_photos(group, [r[0] for r in group if r[0] in known])
+
+
+def _executor(n: int, options: ScanOptions) -> Serial | Processes | Dask:
+    if options.scheduler:
+        from camtrail.executors.dask import Dask
+
+        return Dask(options.scheduler)
+    workers = options.workers or (min(os.cpu_count() or 1, 8) if n > _IN_PROCESS else 1)
+    return Serial() if workers == 1 or n < 2 else Processes(workers)
+
+
+def read_one(fs: FileSystem, item: tuple[str, Entry]) -> Row:
+    """The row of Photos of one file. Raises UnreadableFile."""
+    path, entry = item
+    suffix = suffix_of(entry.name)
+    if suffix in _OTHER_PHOTOS or suffix in _VIDEOS:
+        kind = "a video" if suffix in _VIDEOS else f"a {suffix[1:].upper()} picture"
+        hint = "camtrail places JPEG photos so far; this file was left alone"
+        return (path, entry.size_bytes, entry.mtime_ns, *read.EMPTY, "unsupported", f"is {kind}", hint)
+    with fs.source(entry.path, entry.size_bytes) as source:
+        return (path, entry.size_bytes, entry.mtime_ns, *read.header(source), None, None, None)

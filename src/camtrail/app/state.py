@@ -1,0 +1,149 @@
+"""Where the state of PATHs lives: the nearest `.camtrail/` at or above, as git does."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from camtrail.core.errors import InputError, StorageError
+from camtrail.core.fs import FileSystem
+from camtrail.core.names import shown
+
+__all__ = ["FOLDER", "Workspace", "absolute", "existing", "workspaces"]
+
+FOLDER = ".camtrail"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """PATHs that share one state; their photos are one collection."""
+
+    base: str  # absolute folder that paths in the state are relative to
+    state: str  # absolute folder of the state
+    roots: tuple[str, ...]  # absolute PATHs, sorted
+    given: tuple[str, ...]  # the same as the user typed them
+
+    @property
+    def catalog(self) -> str:
+        """The catalog's file."""
+        return f"{self.state}/catalog.sqlite"
+
+    def relative(self, path: str) -> str:
+        """An absolute path as the state has it; "" for the base itself."""
+        return path[len(self.base.rstrip("/")) + 1 :]
+
+    def as_typed(self, path: str) -> str:
+        """A path relative to the base in the words of the user."""
+        whole = f"{self.base.rstrip('/')}/{path}"
+        for root, given in zip(self.roots, self.given):
+            if whole == root:
+                return given
+            if whole.startswith(root.rstrip("/") + "/"):
+                return f"{given.rstrip('/')}/{whole[len(root.rstrip('/')) + 1 :]}"
+        return whole
+
+
+def absolute(path: str) -> str:
+    """An absolute path with `/` between folders. Links are not resolved: names stay as people know them."""
+    whole = os.path.abspath(path)
+    return whole.replace("\\", "/") if os.name == "nt" else whole
+
+
+def workspaces(fs: FileSystem, paths: Sequence[str], state_dir: str = "") -> list[Workspace]:
+    """PATHs grouped by the state they belong to; a state folder that is missing is made.
+
+    Parameters
+    ----------
+    paths : as typed; folders or files
+    state_dir : a folder for the state in place of `.camtrail`; paths in it are then absolute
+
+    Raises
+    ------
+    InputError
+        A PATH is not there.
+    """
+    roots: dict[str, tuple[str, bool]] = {}
+    for given in paths:
+        try:
+            entry = fs.entry(given)
+        except InputError as e:
+            raise InputError(given, e.reason, e.hint) from e
+        roots.setdefault(absolute(given), (given, entry.kind == "folder"))
+    made: dict[tuple[str, str], list[str]] = {}
+    for root in sorted(roots, key=lambda r: (r.count("/"), r)):  # a folder's state before that of its parts
+        folder = root if roots[root][1] else root.rpartition("/")[0] or "/"
+        key = _given_state(fs, folder, state_dir) if state_dir else _own_state(fs, folder)
+        made.setdefault(key, []).append(root)
+    return [
+        Workspace(base, state, tuple(sorted(rs)), tuple(roots[r][0] for r in sorted(rs)))
+        for (base, state), rs in made.items()
+    ]
+
+
+def _given_state(fs: FileSystem, folder: str, state_dir: str) -> tuple[str, str]:
+    state = absolute(state_dir)
+    try:
+        fs.make_folder(state)
+    except OSError as e:
+        raise StorageError(
+            f"{shown(state_dir)}: cannot be made ({e.strerror})", "give another --state-dir"
+        ) from e
+    drive = os.path.splitdrive(folder)[0].replace("\\", "/")
+    return f"{drive}/", state
+
+
+def _own_state(fs: FileSystem, folder: str) -> tuple[str, str]:
+    if found := _found_state(fs, folder):
+        return found
+    state = f"{folder.rstrip('/')}/{FOLDER}"
+    try:
+        fs.make_folder(state)
+        if fs.is_writable_folder(state):
+            return folder, state
+    except OSError:
+        pass
+    # A card that is locked, somebody else's folder: the state goes to the user's own.
+    state = _user_state(folder)
+    try:
+        fs.make_folder(state)
+    except OSError as e:
+        raise StorageError(
+            f"{shown(folder)}: cannot be written, and neither can {shown(state)}", "give --state-dir DIR"
+        ) from e
+    return folder, state
+
+
+def _found_state(fs: FileSystem, folder: str) -> tuple[str, str] | None:
+    """The nearest folder with a state at or above one, and the state."""
+    above = folder
+    while True:
+        state = f"{above.rstrip('/')}/{FOLDER}"
+        if fs.is_writable_folder(state):
+            return above, state
+        parent = above.rpartition("/")[0] or "/"
+        if parent == above or parent.endswith(":"):
+            return None
+        above = parent
+
+
+def _user_state(folder: str) -> str:
+    """The state, in the user's data folder, of a folder that cannot be written."""
+    from platformdirs import user_data_dir
+
+    name = uuid.uuid5(uuid.NAMESPACE_URL, os.fsencode(folder).hex()).hex
+    return absolute(f"{user_data_dir('camtrail', appauthor=False)}/states/{name}")
+
+
+def existing(fs: FileSystem, path: str, state_dir: str = "") -> Workspace | None:
+    """The workspace of one PATH where it has a state already; nothing is made. Raises InputError."""
+    entry = fs.entry(path)
+    root = absolute(path)
+    folder = root if entry.kind == "folder" else root.rpartition("/")[0] or "/"
+    if state_dir:
+        state = absolute(state_dir)
+        base = f"{os.path.splitdrive(folder)[0]}/"
+        return Workspace(base, state, (root,), (path,)) if fs.is_writable_folder(state) else None
+    found = _found_state(fs, folder) or (folder, _user_state(folder))
+    return Workspace(*found, (root,), (path,)) if fs.is_writable_folder(found[1]) else None

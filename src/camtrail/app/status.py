@@ -1,0 +1,99 @@
+"""What is known of PATHs, and of one photo."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from camtrail.app.context import Context
+from camtrail.app.process import ProcessOptions, Result, known
+from camtrail.app.scan import ScanOptions
+from camtrail.app.state import existing
+from camtrail.catalog.store import Catalog
+from camtrail.core.model import OUTCOMES, Item
+from camtrail.core.names import shown
+
+__all__ = ["Known", "status", "why"]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the state of one PATH says."""
+
+    path: str  # as typed
+    state: str | None = None  # absolute folder; None where there is no state yet
+    photos: int = 0
+    counts: dict[str, int] = field(default_factory=dict)  # of photos that were geotagged, by outcome
+    runs: list[tuple[str, str, dict[str, int]]] = field(default_factory=list)  # ISO time, command, counts
+    size_bytes: int = 0
+
+
+def status(paths: Sequence[str], options: ScanOptions, context: Context) -> list[Known]:
+    """What is known of each PATH; scans nothing and makes nothing.
+
+    Raises
+    ------
+    InputError
+        A PATH is not there.
+    """
+    return [_status(path, options, context) for path in paths]
+
+
+def _status(path: str, options: ScanOptions, context: Context) -> Known:
+    space = existing(context.fs, path, options.state_dir)
+    if space is None or not os.path.isfile(space.catalog):
+        return Known(path)
+    below = space.relative(space.roots[0])
+    with Catalog(space.catalog) as catalog:
+        photos = catalog.photos(below)
+        copies = {p for p, row in catalog.ranks(below).items() if row[4] is not None}
+        found = Counter("duplicate" if p in copies else row[12] for p, row in catalog.places(below).items())
+        runs = [(_iso(at_s), command, json.loads(counts)) for _, at_s, command, counts in catalog.runs()]
+    counts = {o: found[o] for o in OUTCOMES if found[o]}
+    return Known(path, space.state, len(photos), counts, runs, context.fs.entry(space.catalog).size_bytes)
+
+
+def _iso(time_s: float) -> str:
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def why(photo: str, options: ProcessOptions, context: Context) -> tuple[Result, list[tuple[str, str]]]:
+    """Everything known of one photo, as (name, words) in the order of reading."""
+    result = known("why", [photo], options, context)
+    items = [item for c in result.collections for item in c.items()]
+    return result, _facts(items[0])
+
+
+def _facts(item: Item) -> list[tuple[str, str]]:
+    facts = [("photo", shown(item.file)), ("outcome", item.outcome.replace("_", " "))]
+    if item.reason:
+        facts.append(("because", item.reason))
+    if item.time_s == item.time_s:
+        facts.append(("time", f"{_moment(item.time_s)}Z (from {item.time_source})"))
+    if item.local_s == item.local_s:
+        facts.append(("camera clock", _moment(item.local_s)))
+    if item.lat_deg == item.lat_deg:
+        facts.append(("place", f"{item.lat_deg:.7f}, {item.lon_deg:.7f} (from {item.position_source})"))
+    if item.alt_m == item.alt_m:
+        facts.append(("altitude", f"{item.alt_m:.1f} m"))
+    if item.error_m == item.error_m:
+        facts.append(("error", f"about {item.error_m:.0f} m"))
+    for name, seconds in (("fix before", item.fix_before_s), ("fix after", item.fix_after_s)):
+        if seconds == seconds:
+            facts.append((name, f"{seconds:.1f} s"))
+    if item.heading_deg == item.heading_deg:
+        facts.append(("heading", f"{item.heading_deg:.1f}° (from {item.heading_source})"))
+    if item.sequence:
+        facts.append(("sequence", f"{item.sequence}, photo {item.sequence_index + 1}"))
+    camera = " ".join(v for v in (item.make, item.model, item.serial) if v)
+    if camera:
+        facts.append(("camera", shown(camera)))
+    return facts
+
+
+def _moment(time_s: float) -> str:
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f").rstrip("0").rstrip(".")

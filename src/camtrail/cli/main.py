@@ -1,0 +1,137 @@
+"""`camtrail VERB`: verbs load when they are called, so that `--version` and `--help` are quick."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from camtrail import __version__
+
+__all__ = ["SETTINGS", "Verbs", "cli", "fold", "main"]
+
+
+def fold(token: str) -> str:
+    """The form in which spellings of a verb or a long option are one: `-`, `_` and case are the same."""
+    return token if len(token) == 1 else token.replace("_", "-").lower()
+
+
+SETTINGS: dict[str, Any] = {
+    "help_option_names": ["-h", "--help"],
+    "token_normalize_func": fold,
+    "max_content_width": 100,
+}
+
+VERBS = {
+    "process": (
+        "camtrail.cli.process:process",
+        "place, order and explain the photos of folders (the main job)",
+    ),
+    "scan": ("camtrail.cli.process:scan", "read what is new or changed"),
+    "geotag": ("camtrail.cli.process:geotag", "find when and where each photo was taken"),
+    "sequence": (
+        "camtrail.cli.process:sequence",
+        "put photos into sequences, flag duplicates, derive headings",
+    ),
+    "export": (
+        "camtrail.cli.export:export",
+        "write what is known as GeoJSON, GPX, KML, CSV or a description",
+    ),
+    "report": ("camtrail.cli.export:report", "write what is known as one HTML page"),
+    "status": ("camtrail.cli.status:status", "what is known of folders, and which runs there were"),
+    "why": ("camtrail.cli.status:why", "everything known of one photo, and where it comes from"),
+}
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def __init__(self, *args: Any, verbs: dict[str, tuple[str, str]], **kw: Any) -> None:
+        super().__init__(*args, **kw)
+        self._verbs = verbs
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table."""
+        return list(self._verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name, however it is spelled."""
+        found = self._verbs.get(fold(cmd_name))
+        if found is None:
+            return None
+        module, _, attribute = found[0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of verbs, without importing any."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, about) for name, (_, about) in self._verbs.items()])
+
+
+@click.command(cls=Verbs, verbs=VERBS, context_settings=SETTINGS)
+@click.version_option(__version__, prog_name="camtrail")
+def cli() -> None:
+    """Puts every photo and video where and when it was taken, and in order.
+
+    Start with: camtrail process FOLDER
+    """
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise _Terminated
+
+
+def main() -> None:
+    """Runs the command line and ends the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:  # a console that has not all characters shows escapes
+            reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = _ended()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def _ended() -> int:
+    try:
+        result = cli.main(standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as e:
+        return e.exit_code
+    except click.ClickException as e:
+        e.show()
+        return e.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\ncamtrail: interrupted; what was done is kept, the same command goes on", err=True)
+        return 130
+    except _Terminated:
+        click.echo("camtrail: ended from outside; what was done is kept, the same command goes on", err=True)
+        return 143
+    except BrokenPipeError:
+        raise
+    except Exception as e:
+        code = getattr(e, "exit_code", None)
+        if code is None:
+            logging.getLogger("camtrail").debug("a defect", exc_info=True)
+            click.echo(
+                f"camtrail: a defect: {type(e).__name__}: {e}; run again with -v and report it", err=True
+            )
+            return 1
+        click.echo(f"camtrail: {e}", err=True)
+        return int(code)

@@ -1,0 +1,140 @@
+"""Option dataclasses -> click parameters, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing
+from typing import Any, TypeVar
+
+import click
+
+from camtrail.core.errors import UsageError
+from camtrail.core.options import Option, options_of
+
+__all__ = ["build", "configured", "parameters"]
+
+T = TypeVar("T")
+
+
+class _Value(click.ParamType[Any]):
+    """A value that the option's declaration reads."""
+
+    def __init__(self, option: Option) -> None:
+        self.option = option
+        unit = option.unit.removeprefix("_")
+        self.name = "|".join(option.choices) or unit or {int: "n", float: "number"}.get(option.kind, "text")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The value of a text. Fails as a usage error."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self.option.value(value)
+        except UsageError as e:
+            self.fail(str(e), param, ctx)
+
+
+def leaves(cls: type[Any]) -> list[type[Any]]:
+    """The option dataclasses inside a dataclass of them, itself included, in their order."""
+    hints = typing.get_type_hints(cls)
+    inner = [hints[f.name] for f in dataclasses.fields(cls) if dataclasses.is_dataclass(hints[f.name])]
+    return [cls, *(leaf for c in inner for leaf in leaves(c))]
+
+
+def parameters(*classes: type[Any]) -> list[click.Parameter]:
+    """One click option for each option that the classes, and the dataclasses in them, declare."""
+    made: dict[str, click.Parameter] = {}
+    for cls in classes:
+        for leaf in leaves(cls):
+            for o in options_of(leaf):
+                made.setdefault(o.name, _parameter(o))
+    return list(made.values())
+
+
+def _parameter(o: Option) -> click.Option:
+    text = o.help
+    if o.presets:
+        text += " [default: " + ", ".join(f"{k} {_plain(v)}" for k, v in o.presets.items()) + "]"
+    more: dict[str, Any] = {"is_flag": True} if o.kind is bool else {"type": _Value(o), "multiple": o.many}
+    if o.kind is not bool:
+        more["show_default"] = o.default not in (None, "", ())
+        more["metavar"] = _Value(o).name.upper() if not o.choices else None
+    return click.Option(
+        [o.name, o.flag, *o.aliases], default=o.default, envvar=o.env or None, help=text, **more
+    )
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def build(cls: type[T], values: dict[str, Any]) -> T:
+    """An instance of a dataclass, with the dataclasses in it, from the values of a command line."""
+    hints = typing.get_type_hints(cls)
+    known = {o.name for o in options_of(cls)}
+    given: dict[str, Any] = {}
+    for f in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if f.name in known and f.name in values:
+            value = values[f.name]
+            given[f.name] = tuple(value) if isinstance(value, list) else value
+        elif dataclasses.is_dataclass(hints[f.name]):
+            given[f.name] = build(hints[f.name], values)
+    return cls(**given)
+
+
+def configured(known: typing.Iterable[Option]) -> dict[str, Any]:
+    """Defaults out of the user's `config.toml`, by field name.
+
+    `[options]` holds them: keys are names of options, with or without their unit.
+
+    Raises
+    ------
+    UsageError
+        The file is no TOML, or has a key that no verb knows.
+    """
+    path = config_path()
+    if not os.path.isfile(path):
+        return {}
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:
+            table = tomllib.load(file).get("options", {})
+    except (tomllib.TOMLDecodeError, OSError) as e:
+        raise UsageError(f"{path}: cannot be used ({e})", "correct it or move it away") from e
+    by_key: dict[str, Option] = {}
+    for o in known:
+        for key in (o.name, o.flag[2:], *(a.lstrip("-") for a in o.aliases)):
+            by_key[key.replace("-", "_").lower()] = o
+    out: dict[str, Any] = {}
+    for key, value in table.items():
+        option = by_key.get(key.replace("-", "_").lower())
+        if option is None:
+            raise UsageError(f"{path}: there is no option {key!r}", "camtrail VERB --help lists them")
+        out[option.name] = _configured(option, value, f"{path}: {key}")
+    return out
+
+
+def _configured(option: Option, value: Any, where: str) -> Any:
+    if option.many:
+        if isinstance(value, list):
+            return tuple(_configured(dataclasses.replace(option, many=False), v, where) for v in value)
+        raise UsageError(f"{where}: must be a list")
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        if option.kind is bool and isinstance(value, bool):
+            return value
+        raise UsageError(f"{where}: {value!r} cannot be its value")
+    try:
+        return option.value(str(value))
+    except UsageError as e:
+        raise UsageError(f"{where}: {e.message}", e.hint) from e
+
+
+def config_path() -> str:
+    """Where the user's configuration lies: `CAMTRAIL_CONFIG`, else the system's place for it."""
+    if path := os.environ.get("CAMTRAIL_CONFIG"):
+        return path
+    from platformdirs import user_config_dir
+
+    return os.path.join(user_config_dir("camtrail", appauthor=False), "config.toml")

@@ -1,0 +1,253 @@
+"""What every verb shares: its common options, the log, progress, and how a result is shown."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import click
+
+from camtrail.app.context import Context
+from camtrail.app.process import Result
+from camtrail.app.scan import known_sources
+from camtrail.cli.main import SETTINGS
+from camtrail.cli.options import build, configured, leaves, parameters
+from camtrail.core.errors import Failure
+from camtrail.core.model import OUTCOMES, Item
+from camtrail.core.names import shown
+from camtrail.core.options import options_of
+
+__all__ = ["Run", "as_json", "show", "source_options", "verb"]
+
+_MOST_ROWS = 20
+_QUIET_START_S = 0.7
+
+
+class Run:
+    """One call of a verb: its common options, and the world it runs in."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.json: bool = values.pop("as_json")
+        self.quiet: bool = values.pop("quiet")
+        self.fail_on: Sequence[str] = values.pop("fail_on", ())
+        verbose: bool = values.pop("verbose")
+        bar = not values.pop("no_progress") and not self.quiet and sys.stderr.isatty()
+        self._bar = _Bar() if bar else None
+        logging.basicConfig(
+            format="camtrail: %(levelname)s: %(message)s",
+            level=logging.DEBUG if verbose else logging.ERROR if self.quiet else logging.WARNING,
+            stream=sys.stderr,
+            force=True,
+        )
+        logging.addLevelName(logging.WARNING, "warning")
+        self.context = Context(progress=self._bar.step) if self._bar else Context()
+
+    def end(self) -> None:
+        """Takes the bar off the screen."""
+        if self._bar:
+            self._bar.end()
+
+
+class _Bar:
+    """A progress bar on stderr that comes up only when a run takes its time."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._shown: Any = None
+        self._tasks: dict[str, Any] = {}
+
+    def step(self, what: str, done: int, total: int) -> None:
+        if self._shown is None:
+            if time.monotonic() - self._start < _QUIET_START_S or done == total:
+                return
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._shown = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._shown.start()
+        if what not in self._tasks:
+            self._tasks[what] = self._shown.add_task(what, total=total)
+        self._shown.update(self._tasks[what], completed=done, total=total)
+
+    def end(self) -> None:
+        if self._shown is not None:
+            self._shown.stop()
+
+
+_COMMON = [
+    click.Option(
+        ["as_json", "--json"], is_flag=True, help="print the result as one JSON object on standard output"
+    ),
+    click.Option(["-v", "--verbose"], is_flag=True, help="say more on standard error"),
+    click.Option(["-q", "--quiet"], is_flag=True, help="say errors only"),
+    click.Option(["--no-progress"], is_flag=True, help="draw no progress bar"),
+]
+_FAIL_ON = click.Option(
+    ["--fail-on"],
+    multiple=True,
+    type=click.Choice(OUTCOMES, case_sensitive=False),
+    help="end with 3 when a photo comes out as this; may be given several times",
+)
+
+
+def source_classes() -> list[type[Any]]:
+    """The options of every source that has some."""
+    return [s.options for s in known_sources().values() if s.options]
+
+
+def source_options(values: dict[str, Any]) -> dict[str, Any]:
+    """The options of single sources, by the source's name."""
+    return {s.name: build(s.options, values) for s in known_sources().values() if s.options}
+
+
+def verb(
+    name: str,
+    about: str,
+    *classes: type[Any],
+    many: bool = True,
+    fail_on: bool = False,
+    metavar: str = "PATH",
+) -> Callable[[Callable[[Run, tuple[str, ...], dict[str, Any]], int]], click.Command]:
+    """A command out of a function of (run, paths, values) that returns the exit code."""
+
+    def made(body: Callable[[Run, tuple[str, ...], dict[str, Any]], int]) -> click.Command:
+        def call(**values: Any) -> int:
+            paths = values.pop("path")
+            run = Run(values)
+            try:
+                return body(run, paths if many else (paths,), values)
+            finally:
+                run.end()
+
+        argument = click.Argument(
+            ["path"], nargs=-1 if many else 1, required=True, metavar=metavar + ("…" if many else "")
+        )
+        command = _Verb(
+            name,
+            callback=call,
+            help=about,
+            short_help=about,
+            params=[argument, *parameters(*classes), *([_FAIL_ON] if fail_on else []), *_COMMON],
+            context_settings=SETTINGS,
+        )
+        command.classes = classes
+        return command
+
+    return made
+
+
+class _Verb(click.Command):
+    """A command whose defaults the user's configuration may set."""
+
+    classes: tuple[type[Any], ...] = ()
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        from camtrail.core.errors import UsageError
+
+        try:
+            extra["default_map"] = configured(o for c in all_classes(self.classes) for o in options_of(c))
+        except UsageError as e:
+            raise click.UsageError(str(e)) from e
+        own = {p.name for p in self.params}
+        extra["default_map"] = {k: v for k, v in extra["default_map"].items() if k in own}
+        return super().make_context(info_name, args, parent, **extra)
+
+
+def all_classes(mine: Iterable[type[Any]]) -> list[type[Any]]:
+    """Every option dataclass of every verb: what a configuration may set."""
+    from camtrail.app.export import ExportOptions
+    from camtrail.app.process import ProcessOptions
+
+    return [leaf for c in (ProcessOptions, ExportOptions, *source_classes(), *mine) for leaf in leaves(c)]
+
+
+def as_json(result: Result, **more: Any) -> str:
+    """The one JSON object of a run (DESIGN: `--json`)."""
+    return json.dumps(
+        {
+            "command": result.command,
+            "counts": result.counts(),
+            "failures": [_failure(f) for f in result.failures],
+            "outputs": [shown(o) for o in result.outputs],
+            "notes": result.notes,
+            "elapsed_s": round(result.elapsed_s, 3),
+            **more,
+        },
+        allow_nan=False,
+    )
+
+
+def _failure(f: Failure[str]) -> dict[str, Any]:
+    return {
+        "path": shown(f.item), "code": f.code, "message": f.message, "hint": f.hint, "retryable": f.retryable
+    }  # fmt: skip
+
+
+def show(run: Run, result: Result, *, rest: str, summary: str = "", **more: Any) -> None:
+    """A result for people: counts, at most 20 problems, where the rest is; or as JSON."""
+    run.end()
+    if run.json:
+        click.echo(as_json(result, **more))
+        return
+    if not run.quiet:
+        counts = result.counts()
+        for outcome, count in counts.items():
+            click.echo(f"{count:9,}  {outcome.replace('_', ' ')}")
+        if not counts:
+            click.echo("        0  photos")
+        if summary:
+            click.echo(summary)
+    for failure in result.failures[:_MOST_ROWS]:
+        hint = f"; {failure.hint}" if failure.hint else ""
+        click.echo(f"camtrail: {shown(failure.item)}: {failure.message}{hint}", err=True)
+    if len(result.failures) > _MOST_ROWS:
+        click.echo(f"camtrail: … and {len(result.failures) - _MOST_ROWS} more failures; {rest}", err=True)
+    if run.quiet:
+        return
+    for note in result.notes:
+        click.echo(f"note: {note}")
+    problems(result, rest)
+    for output in result.outputs:
+        click.echo(f"wrote {shown(output)}")
+
+
+_FINE = ("located", "estimated", "unreadable")  # what cannot be read stands among the failures
+
+
+def problems(result: Result, rest: str) -> None:
+    """At most 20 photos that are not placed, each with its reason."""
+    several = sum(len(c.roots) for c in result.collections) > 1
+    rows: list[Item] = []
+    count = 0
+    for c in result.collections:
+        if all(o in _FINE for o in set(c.places.outcome.tolist())) and not any(c.ranks.duplicate_of.tolist()):
+            continue
+        for item in c.items():
+            if item.outcome not in _FINE:
+                count += 1
+                if len(rows) < _MOST_ROWS:
+                    rows.append(item)
+    if rows:
+        click.echo("")
+    for item in rows:
+        name = shown(f"{item.root}/{item.path}" if several else item.path)
+        text = f"{item.outcome.replace('_', ' ')}: {name}: {item.reason or ''}"
+        click.echo(
+            textwrap.fill(text, 80, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+        )
+    if count > len(rows):
+        click.echo(f"… and {count - len(rows):,} more; {rest}")
