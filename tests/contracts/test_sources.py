@@ -18,10 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import camtrail.exports
 import camtrail.sources
 from camtrail.core.bytes import ByteSource, FileBytes, MemoryBytes
 from camtrail.core.errors import UnreadableFile
-from camtrail.core.model import Note, Placement, Track
+from camtrail.core.model import Item, Note, Placement, Track
 from camtrail.core.options import options_of
 from camtrail.core.plugins import Source, discover
 
@@ -201,6 +202,37 @@ def test_a_missing_file_is_unreadable(source: Source, tmp_path: Path) -> None:
     assert source.options is not None
     with pytest.raises(UnreadableFile, match="is not there"):
         _answers(source, FileBytes(str(tmp_path / "none")), source.options())
+
+
+places = st.tuples(
+    st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=8).filter(
+        lambda name: name[0] != "'"
+    ),
+    st.integers(-899, 899).filter(bool).map(lambda n: n / 10),
+    st.integers(-1799, 1799).filter(bool).map(lambda n: n / 10),
+    st.none() | st.integers(1, 2**41).map(lambda ms: ms / 1000),
+    st.none() | st.integers(0, 3599).map(lambda n: n / 10),
+)
+
+
+@pytest.mark.parametrize(("export", "source"), [("csv", "csv"), ("geojson", "json")])
+@given(drawn=st.lists(places, max_size=5))
+def test_what_camtrail_exports_is_read_again(export: str, source: str, drawn: list[Any]) -> None:
+    blank = {name: None if "str" in str(kind) else math.nan for name, kind in Item.__annotations__.items()}
+    items = [
+        Item(**(blank | {
+            "path": path, "root": "/", "file": "/" + path, "lat_deg": lat, "lon_deg": lon, "sequence_index": -1,
+            "time_s": math.nan if time_s is None else time_s, "outcome": "located",
+            "heading_deg": math.nan if heading is None else heading, "size_bytes": 1,
+        }))
+        for path, lat, lon, time_s, heading in drawn
+    ]  # fmt: skip
+    raw = b"".join(discover(camtrail.exports)[export].write(items, False))
+    plugin = SOURCES[source]
+    assert plugin.options is not None
+    found = [_plain(a).get("placement", {}) for a in _answers(plugin, MemoryBytes(raw), plugin.options())]
+    wanted = ("file", "lat_deg", "lon_deg", "time_s", "heading_deg")
+    assert _close([[a.get(key) for key in wanted] for a in found], [list(row) for row in drawn])
 
 
 if __name__ == "__main__":
