@@ -216,6 +216,7 @@ places = st.tuples(
 
 
 @pytest.mark.parametrize(("export", "source"), [("csv", "csv"), ("geojson", "json")])
+@settings(deadline=None)
 @given(drawn=st.lists(places, max_size=5))
 def test_what_camtrail_exports_is_read_again(export: str, source: str, drawn: list[Any]) -> None:
     blank = {name: None if "str" in str(kind) else math.nan for name, kind in Item.__annotations__.items()}

@@ -97,6 +97,7 @@ BAD = [
 ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(BAD) | st.integers(1, 80), max_size=20))
 def test_undamaged_rows_survive_and_the_others_are_counted(drawn: list[str | int]) -> None:
     lines = ["name,lat,lon", *(d if isinstance(d, str) else f"IMG_{d}.jpg,{d},{d}" for d in drawn)]
@@ -109,6 +110,7 @@ def test_undamaged_rows_survive_and_the_others_are_counted(drawn: list[str | int
 fixes = st.lists(st.tuples(st.integers(0, 30), degrees, degrees), min_size=1, max_size=20)
 
 
+@settings(deadline=None)
 @given(fixes)
 def test_a_track_is_sorted_and_keeps_the_first_of_equal_times(drawn: list[tuple[int, float, float]]) -> None:
     _, (track,), notes = _read("time,lat,lon\n" + "\n".join(f"{NOON + t:.0f},{y},{x}" for t, y, x in drawn))

@@ -99,6 +99,7 @@ def test_agrees_with_the_slow_way(
     assert sum(len(t.time_s) for t in tracks) + sum(notes.values()) == sum(map(len, drawn))
 
 
+@settings(deadline=None)
 @given(segments.filter(lambda s: any(s)), st.data())
 def test_what_stands_before_a_cut_is_used(drawn: list[list[Point]], draw: st.DataObject) -> None:
     raw = _written(drawn).encode()

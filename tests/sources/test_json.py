@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from camtrail.core.bytes import MemoryBytes
@@ -40,6 +40,7 @@ keys = st.sampled_from(
 entries = st.dictionaries(keys, numbers | junk, max_size=9) | junk
 
 
+@settings(deadline=None)
 @given(st.lists(entries, max_size=6))
 def test_each_entry_is_a_placement_or_is_counted(drawn: list[Any]) -> None:
     anchor = {"filename": "a.jpg", "lat": 45, "lon": 7}
@@ -50,6 +51,7 @@ def test_each_entry_is_a_placement_or_is_counted(drawn: list[Any]) -> None:
     assert len(placements) + left == len(drawn) + 1
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.text(min_size=1).filter(str.strip), st.tuples(st.floats(-90, 90), st.floats(1, 180)), max_size=6

@@ -6,7 +6,7 @@ import contextlib
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from camtrail.sources._times import Times, epoch, gps_instant
@@ -20,6 +20,7 @@ def _slow(t: datetime) -> tuple[float, bool]:
     return (aware - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(seconds=1), t.tzinfo is not None
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(moments, st.sampled_from(["T", " "]), st.booleans()), min_size=1, max_size=20))
 def test_iso_agrees_with_datetime(written: list[tuple[datetime, str, bool]]) -> None:
     times = Times()  # one for all: what is remembered must not change what is read
@@ -33,6 +34,7 @@ def test_iso_agrees_with_datetime(written: list[tuple[datetime, str, bool]]) -> 
         assert times.read(text) == Times().read(f" {text}\n")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_text_is_a_time_or_a_value_error(text: str) -> None:
     with contextlib.suppress(ValueError):
@@ -101,6 +103,7 @@ def test_gps_time(gps: float, week: float, utc: datetime) -> None:
     )
 
 
+@settings(deadline=None)
 @given(st.floats(0, 3e9), st.floats(0, 1e6))
 def test_gps_time_never_runs_back_by_more_than_a_leap_second(at: float, later: float) -> None:
     assert gps_instant(at + later) >= gps_instant(at) - 1.0
