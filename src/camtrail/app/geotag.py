@@ -248,11 +248,10 @@ def _instants(
     option = timezones.named(options.time_zone) if options.time_zone else None
     outing = clock.outings(local_s, body)
     zones = texts([None] * n)
-    untagged = np.isfinite(local_s) & ~np.isfinite(offset_s)
-    if option is None and untagged.any():
-        zones = timezones.zones_at(np.where(np.isfinite(local_s), lat, np.nan), lon)
-        zones = clock.fill_zones(zones, outing, local_s)
-        without = np.array([z is None for z in zones.tolist()], bool) & untagged
+    wanted = clock.in_need_of_zone(local_s, offset_s, gps_s, outing)
+    if option is None and wanted.any():
+        zones = clock.fill_zones(timezones.zones_at(np.where(wanted, lat, np.nan), lon), outing, local_s)
+        without = np.array([z is None for z in zones.tolist()], bool) & wanted
         tracks = [t for feed in feeds for t in feed.tracks]
         if tracks and without.any():
             zones[without] = _zones_on_tracks(tracks, local_s[without])

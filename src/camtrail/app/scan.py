@@ -22,12 +22,12 @@ from camtrail.core.model import Ints, Photos
 from camtrail.core.names import shown
 from camtrail.core.options import opt
 from camtrail.core.plugins import Source, discover
-from camtrail.executors.processes import Processes
 from camtrail.executors.serial import Serial
 from camtrail.metadata import read
 
 if TYPE_CHECKING:
     from camtrail.executors.dask import Dask
+    from camtrail.executors.processes import Processes
 
 __all__ = ["ScanOptions", "Scanned", "known_sources", "scan"]
 
@@ -227,7 +227,11 @@ def _executor(n: int, options: ScanOptions) -> Serial | Processes | Dask:
 
         return Dask(options.scheduler)
     workers = options.workers or (min(os.cpu_count() or 1, 8) if n > _IN_PROCESS else 1)
-    return Serial() if workers == 1 or n < 2 else Processes(workers)
+    if workers == 1 or n < 2:
+        return Serial()
+    from camtrail.executors.processes import Processes
+
+    return Processes(workers)
 
 
 def read_one(fs: FileSystem, item: tuple[str, Entry]) -> Row:

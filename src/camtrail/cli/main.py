@@ -33,10 +33,10 @@ VERBS = {
         "camtrail.cli.process:process",
         "place, order and explain the photos of folders (the main job)",
     ),
-    "scan": ("camtrail.cli.process:scan", "read what is new or changed"),
-    "geotag": ("camtrail.cli.process:geotag", "find when and where each photo was taken"),
+    "scan": ("camtrail.cli.parts:scan", "read what is new or changed"),
+    "geotag": ("camtrail.cli.parts:geotag", "find when and where each photo was taken"),
     "sequence": (
-        "camtrail.cli.process:sequence",
+        "camtrail.cli.parts:sequence",
         "put photos into sequences, flag duplicates, derive headings",
     ),
     "export": (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import typing
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -37,9 +37,17 @@ class _Value(click.ParamType[Any]):
 
 def leaves(cls: type[Any]) -> list[type[Any]]:
     """The option dataclasses inside a dataclass of them, itself included, in their order."""
-    hints = typing.get_type_hints(cls)
-    inner = [hints[f.name] for f in dataclasses.fields(cls) if dataclasses.is_dataclass(hints[f.name])]
+    inner = _inner(cls).values()
     return [cls, *(leaf for c in inner for leaf in leaves(c))]
+
+
+def _inner(cls: type[Any]) -> dict[str, type[Any]]:
+    """The fields of a dataclass that are dataclasses themselves: their default factories are their types."""
+    return {
+        f.name: cast("type[Any]", f.default_factory)
+        for f in dataclasses.fields(cls)
+        if dataclasses.is_dataclass(f.default_factory)
+    }
 
 
 def parameters(*classes: type[Any]) -> list[click.Parameter]:
@@ -71,19 +79,16 @@ def _plain(value: Any) -> str:
 
 def build(cls: type[T], values: dict[str, Any]) -> T:
     """An instance of a dataclass, with the dataclasses in it, from the values of a command line."""
-    hints = typing.get_type_hints(cls)
-    known = {o.name for o in options_of(cls)}
     given: dict[str, Any] = {}
-    for f in dataclasses.fields(cls):  # type: ignore[arg-type]
-        if f.name in known and f.name in values:
-            value = values[f.name]
-            given[f.name] = tuple(value) if isinstance(value, list) else value
-        elif dataclasses.is_dataclass(hints[f.name]):
-            given[f.name] = build(hints[f.name], values)
+    for o in options_of(cls):
+        if o.name in values:
+            given[o.name] = tuple(values[o.name]) if o.many else values[o.name]
+    for name, kind in _inner(cls).items():
+        given[name] = build(kind, values)
     return cls(**given)
 
 
-def configured(known: typing.Iterable[Option]) -> dict[str, Any]:
+def configured(known: Callable[[], Iterable[Option]]) -> dict[str, Any]:
     """Defaults out of the user's `config.toml`, by field name.
 
     `[options]` holds them: keys are names of options, with or without their unit.
@@ -104,7 +109,7 @@ def configured(known: typing.Iterable[Option]) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, OSError) as e:
         raise UsageError(f"{path}: cannot be used ({e})", "correct it or move it away") from e
     by_key: dict[str, Option] = {}
-    for o in known:
+    for o in known():
         for key in (o.name, o.flag[2:], *(a.lstrip("-") for a in o.aliases)):
             by_key[key.replace("-", "_").lower()] = o
     out: dict[str, Any] = {}

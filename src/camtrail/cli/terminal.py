@@ -17,7 +17,7 @@ from camtrail.app.process import Result
 from camtrail.app.scan import known_sources
 from camtrail.cli.main import SETTINGS
 from camtrail.cli.options import build, configured, leaves, parameters
-from camtrail.core.errors import Failure
+from camtrail.core.errors import Failure, UsageError
 from camtrail.core.model import OUTCOMES, Item
 from camtrail.core.names import shown
 from camtrail.core.options import options_of
@@ -156,14 +156,12 @@ class _Verb(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        from camtrail.core.errors import UsageError
-
         try:
-            extra["default_map"] = configured(o for c in all_classes(self.classes) for o in options_of(c))
+            found = configured(lambda: (o for c in all_classes(self.classes) for o in options_of(c)))
         except UsageError as e:
             raise click.UsageError(str(e)) from e
         own = {p.name for p in self.params}
-        extra["default_map"] = {k: v for k, v in extra["default_map"].items() if k in own}
+        extra["default_map"] = {name: value for name, value in found.items() if name in own}
         return super().make_context(info_name, args, parent, **extra)
 
 

@@ -117,8 +117,17 @@ def quantity(text: str, unit: str) -> float:
     return value
 
 
-def options_of(cls: type[Any]) -> list[Option]:
+_declared: dict[type[Any], tuple[Option, ...]] = {}  # type hints are texts, and slow to read
+
+
+def options_of(cls: type[Any]) -> tuple[Option, ...]:
     """The options that a dataclass declares, in its order."""
+    if cls not in _declared:
+        _declared[cls] = tuple(_options(cls))
+    return _declared[cls]
+
+
+def _options(cls: type[Any]) -> list[Option]:
     hints = typing.get_type_hints(cls)
     made = []
     for f in dataclasses.fields(cls):

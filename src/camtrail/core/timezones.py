@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 import numpy as np
 
 from camtrail.core.errors import MissingDependency, UsageError
-from camtrail.core.model import Floats, Ints, Texts
+from camtrail.core.model import Floats, Ints, Texts, distinct, texts
 
 __all__ = ["AMBIGUOUS", "SKIPPED", "instants", "machine_instants", "named", "zones_at"]
 
@@ -25,8 +25,8 @@ def zones_at(lat_deg: Floats, lon_deg: Floats) -> Texts:
 
     Notes
     -----
-    timezone-boundary-builder's polygons (OpenStreetMap, ODbL) through tzfpy, about 2 µs a place; places that
-    agree to 0.01 degrees are asked for once.
+    timezone-boundary-builder's polygons (OpenStreetMap, ODbL) through tzfpy: 0.15 s to load, then some 3 µs a
+    place; places that agree to 0.01 degrees are asked for once.
     """
     out = np.empty(len(lat_deg), object)
     rows = np.flatnonzero(np.isfinite(lat_deg) & np.isfinite(lon_deg))
@@ -34,10 +34,14 @@ def zones_at(lat_deg: Floats, lon_deg: Floats) -> Texts:
         return out
     import tzfpy
 
-    grid = np.round(np.stack([lat_deg[rows], lon_deg[rows]]), 2)
-    cells, back = np.unique(grid, axis=1, return_inverse=True)
-    names = np.array([tzfpy.get_tz(lon, lat) or None for lat, lon in cells.T.tolist()], object)
-    out[rows] = names[back.reshape(-1)]
+    # One number for each cell of the grid: 0.01 degrees each way.
+    lat, lon = np.round(lat_deg[rows] * 100), np.round(lon_deg[rows] * 100)
+    cells, back = distinct(lat * 100_000 + lon)
+    rows_of_cells = np.empty(len(cells), np.int64)
+    rows_of_cells[back] = np.arange(len(rows))
+    places = zip(lat[rows_of_cells].tolist(), lon[rows_of_cells].tolist())
+    names = texts([tzfpy.get_tz(x / 100, y / 100) or None for y, x in places])
+    out[rows] = names[back]
     return out
 
 
@@ -78,7 +82,7 @@ def instants(local_s: Floats, zone: tzinfo) -> tuple[Floats, Ints]:
     Offsets change on quarter-hours of the clock, so one look-up serves each quarter.
     """
     quarter = np.floor(local_s / 900.0) * 900.0
-    cells, back = np.unique(quarter, return_inverse=True)
+    cells, back = distinct(quarter)
     ahead = np.full(len(cells), np.nan)
     odd = np.zeros(len(cells), np.int64)
     for i, s in enumerate(cells.tolist()):

@@ -8,10 +8,20 @@ from datetime import tzinfo
 import numpy as np
 
 from camtrail.core import timezones
-from camtrail.core.model import Floats, Ints, Texts
+from camtrail.core.model import Bools, Floats, Ints, Texts
 from camtrail.core.options import opt
 
-__all__ = ["NAMES", "Instants", "Readings", "TimeOptions", "fill_zones", "instants", "outings", "readings"]
+__all__ = [
+    "NAMES",
+    "Instants",
+    "Readings",
+    "TimeOptions",
+    "fill_zones",
+    "in_need_of_zone",
+    "instants",
+    "outings",
+    "readings",
+]
 
 NAMES = ("gps", "option", "offset", "place", "machine")
 """What `time_source` says; the index of a name is its code, -1 is no time."""
@@ -71,6 +81,20 @@ def outings(local_s: Floats, body: Ints) -> Ints:
     new = (np.diff(body[rows]) != 0) | (np.diff(local_s[rows]) > PAUSE_S)
     out[rows] = np.concatenate([[0], np.cumsum(new)])[: len(rows)]
     return out
+
+
+def in_need_of_zone(local_s: Floats, offset_s: Floats, gps_s: Floats, outing: Ints) -> Bools:
+    """(n,) photos whose zone decides about an instant: the outings in which GPS time cannot date every photo.
+
+    Whole zones cancel out of the comparison with GPS time, so the zone is asked for only where a clock
+    without an offset tag stands alone.
+    """
+    fixes = np.bincount(outing[np.isfinite(gps_s) & (outing >= 0)], minlength=int(outing.max(initial=-1)) + 1)
+    alone = np.isfinite(local_s) & ~np.isfinite(offset_s) & ~np.isfinite(gps_s)
+    alone &= fixes[np.maximum(outing, 0)] < _LEAST_FIXES if len(fixes) else False
+    wanted = np.zeros(len(fixes), bool)
+    wanted[outing[alone]] = True
+    return np.isfinite(local_s) & (wanted[np.maximum(outing, 0)] if len(fixes) else False)
 
 
 def fill_zones(zones: Texts, outing: Ints, local_s: Floats) -> Texts:
@@ -172,9 +196,8 @@ def instants(local_s: Floats, gps_s: Floats, clock: Readings, outing: Ints) -> I
     zone_s = np.nan_to_num(_ZONE_S * np.round(difference / _ZONE_S))
     error_s, stale_s = difference - zone_s, np.full(n, np.nan)
     order = np.lexsort((local_s, outing))
-    labels, starts = np.unique(outing[order], return_index=True)
-    for label, rows in zip(labels.tolist(), np.split(order, starts[1:])):
-        if label < 0 or np.count_nonzero(has[rows]) < _LEAST_FIXES:
+    for rows in np.split(order, np.flatnonzero(np.diff(outing[order])) + 1):
+        if not len(rows) or outing[rows[0]] < 0 or np.count_nonzero(has[rows]) < _LEAST_FIXES:
             continue
         error, zone = _clock_error(difference[rows])
         error_s[rows] = error
@@ -203,7 +226,16 @@ def _clock_error(difference_s: Floats) -> tuple[float, Floats]:
     before = np.maximum(near - 1, 0)
     i = np.arange(len(difference_s))
     nearest = np.where(np.abs(has[before] - i) <= np.abs(has[near] - i), before, near)
-    return float(np.quantile(rest, 0.9)), zone[nearest]
+    return _percentile(rest, 0.9), zone[nearest]
+
+
+def _percentile(values: Floats, q: float) -> float:
+    """The q-th part of the way through the sorted values, linear between two of them."""
+    ordered = np.sort(values)
+    at = q * (len(ordered) - 1)
+    low = int(at)
+    high = min(low + 1, len(ordered) - 1)
+    return float(ordered[low] + (ordered[high] - ordered[low]) * (at - low))
 
 
 def _circular_middle(rest_s: Floats) -> float:
