@@ -19,9 +19,7 @@ DEFAULT = JoinOptions()
 def track(*fixes: tuple[float, float, float], alt: float = math.nan, hdop: float = math.nan) -> Track:
     t, lat, lon = (np.array(c, float) for c in zip(*fixes))
     nothing = np.full(len(t), np.nan)
-    return Track(
-        t, lat, lon, nothing + 0 if alt != alt else nothing * 0 + alt, nothing, nothing, nothing + hdop
-    )
+    return Track(t, lat, lon, np.full(len(t), alt), nothing, nothing, np.full(len(t), hdop))
 
 
 def at(tracks: list[Track], *times: float, options: JoinOptions = DEFAULT):
