@@ -135,11 +135,11 @@ def test_the_error_grows_with_the_seconds_to_the_fix_and_with_hdop():
     found = at([fast], 0, 1, 50)
     assert found.error_m[0] == 5
     assert found.error_m[0] < found.error_m[1] < found.error_m[2]
-    assert at([track((0, 0, 0), (100, 0, 0.01), hdop=4)], 0).error_m[0] == 20
+    assert at([track((0, 0, 0), (100, 0, 0.01), hdop=4.0)], 0).error_m[0] == 20
 
 
 def test_altitude_is_absent_where_one_side_has_none():
-    mixed = track((0, 0, 0), (10, 0, 1), alt=100)
+    mixed = track((0, 0, 0), (10, 0, 1), alt=100.0)
     mixed.alt_m[1] = np.nan
     found = at([mixed], 0, 5)
     assert found.alt_m[0] == 100

@@ -43,6 +43,8 @@ _EXIF = frozenset(
      _SUBSEC_DIGITIZED, _WIDTH, _HEIGHT, _SERIAL, _LENS)
 )  # fmt: skip
 _GPS = frozenset((1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 14, 15, 16, 17, 29, 31))
+_ORIENTATIONS = frozenset(range(1, 9))
+_NORTHS = {b"T": "T", b"M": "M", b"t": "T", b"m": "M"}
 _MPS_OF = {"K": 1 / 3.6, "M": 1609.344 / 3600, "N": 1852 / 3600}
 
 _KINDS = (  # what a file is, by its first bytes
@@ -137,10 +139,12 @@ def _capture_time(block: Block, first: Entries, exif: Entries) -> tuple[float, f
             if wrong is None and any(c in b"0123456789" for c in raw):
                 wrong = f"its date {raw.decode('latin-1')!r} is none"
             continue
-        entry = exif.get(ahead)
-        if entry is None and raw == modified:
-            entry = exif.get(_OFFSET)  # phones write one offset for all dates of an unedited photo
-        return local, _ahead(block.raw(entry)) if entry is not None else own, None
+        offset = _ahead(block.raw(exif.get(ahead)))
+        if offset != offset and raw == modified:
+            offset = _ahead(
+                block.raw(exif.get(_OFFSET))
+            )  # phones write one for all dates of an unedited photo
+        return local, own if offset != offset else offset, None
     return _NAN, _NAN, wrong
 
 
@@ -157,15 +161,18 @@ def _gps_time(block: Block, gps: Entries) -> float:
     return start + h * 3600.0 + m * 60.0 + s if start else _NAN  # 1970-01-01: a receiver that knows no date
 
 
-def _degrees(block: Block, gps: Entries, tag: int, negative: str, limit: float) -> float:
+def _degrees(
+    block: Block, gps: Entries, tag: int, positive: bytes, negative: bytes, limit: float
+) -> tuple[float, bool]:
+    """Signed degrees of a position tag, NaN where there are none, and whether a letter says on which side."""
     dms = block.three(gps.get(tag))
     if dms is None:
-        return _NAN
+        return _NAN, False
     value = dms[0] + dms[1] / 60.0 + dms[2] / 3600.0
     if not 0.0 <= value <= limit:
-        return _NAN
-    letter = block.raw(gps.get(tag - 1)).strip()
-    return -value if letter.upper() == negative.encode() else value
+        return _NAN, False
+    letter = block.raw(gps.get(tag - 1)).strip()[:1].upper()
+    return (-value, True) if letter == negative else (value, letter == positive)
 
 
 def _direction(block: Block, gps: Entries, tag: int) -> tuple[float, str | None]:
@@ -173,8 +180,8 @@ def _direction(block: Block, gps: Entries, tag: int) -> tuple[float, str | None]
     value = block.number(gps.get(tag))
     if not -360.0 <= value <= 720.0:
         return _NAN, None
-    reference = block.text(gps.get(tag - 1))
-    return value % 360.0, reference[:1].upper() if reference else None
+    reference = block.raw(gps.get(tag - 1)).strip()[:1]
+    return value % 360.0 % 360.0, _NORTHS.get(reference)  # twice: -1e-20 % 360 is 360
 
 
 def _altitude(block: Block, gps: Entries) -> float:
@@ -220,10 +227,11 @@ def header(source: ByteSource) -> Row:
             serial = block.text(first.get(_DNG_SERIAL))
         width, height = head.width_px, head.height_px
         if width != width or height != height:
-            width, height = block.number(exif.get(_WIDTH)), block.number(exif.get(_HEIGHT))
+            width, height = _pixels(block, exif, _WIDTH), _pixels(block, exif, _HEIGHT)
         if at := block.pointer(first.get(_GPS_AT)):
             gps = block.directory(at, _GPS, "GPS")
-        lat, lon = _degrees(block, gps, 2, "S", 90.0), _degrees(block, gps, 4, "W", 180.0)
+        lat, lat_is_sure = _degrees(block, gps, 2, b"N", b"S", 90.0)
+        lon, lon_is_sure = _degrees(block, gps, 4, b"E", b"W", 180.0)
         gps_time = _gps_time(block, gps)
         alt = _altitude(block, gps)
         heading, heading_ref = _direction(block, gps, 17)
@@ -234,18 +242,27 @@ def header(source: ByteSource) -> Row:
         dop, error = block.number(gps.get(11)), block.number(gps.get(31))
         if wrong_date:
             notes.append(wrong_date)
+        if (
+            (alt != alt and 6 in gps)
+            or (heading != heading and 17 in gps)
+            or (course != course and 15 in gps)
+        ):
+            notes += _nonsense(
+                block, gps, (("altitude", 6, alt), ("direction", 17, heading), ("track", 15, course))
+            )
         if block.damage:
             notes.append(block.damage)
     else:
         local = ahead = gps_time = lat = lon = alt = heading = course = speed = dop = error = orientation = (
             _NAN
         )
+        lat_is_sure = lon_is_sure = False
         heading_ref = course_ref = make = model = lens = serial = description = None
         width, height = head.width_px, head.height_px
     position_in: str | None = "exif"
     if lat != lat or lon != lon or (lat == 0.0 and lon == 0.0):
         if 2 in gps or 4 in gps:
-            notes.append(_why_no_position(lat, lon))
+            notes.append(_why_no_position("", lat, lon))
         lat = lon = _NAN
         position_in = None
         if head.xmp_at >= 0:
@@ -256,26 +273,40 @@ def header(source: ByteSource) -> Row:
                 and (found.lat_deg or found.lon_deg)
             ):
                 lat, lon, position_in = found.lat_deg, found.lon_deg, "xmp"
-                alt = alt if alt == alt else found.alt_m
+                if alt != alt and -20000.0 < found.alt_m < 100000.0:
+                    alt = found.alt_m
                 if heading != heading and 0.0 <= found.heading_deg <= 360.0:
                     heading = found.heading_deg % 360.0
-    elif (2 in gps and 1 not in gps) or (4 in gps and 3 not in gps):
-        notes.append("its position has no N/S or E/W letter and was taken as north and east")
-    if not jpeg.is_whole(source):
-        notes.append("the picture has no end: the file is cut off")
+            elif found.lat_deg == found.lat_deg or found.lon_deg == found.lon_deg:
+                notes.append(_why_no_position("XMP ", found.lat_deg, found.lon_deg))
+    elif not (lat_is_sure and lon_is_sure):
+        notes.append("its position has no N/S or E/W letter and was taken as north or east there")
+    if head.picture_at >= 0 and not jpeg.is_whole(source, head.picture_at):
+        notes.append(jpeg.CUT_IN_PICTURE)
     return (
         local, ahead, gps_time, lat, lon, alt, heading, course,
         speed if speed >= 0 else _NAN, dop if dop > 0 else _NAN, error if error >= 0 else _NAN,
-        orientation if 1 <= orientation <= 8 else _NAN, width, height,
+        orientation if orientation in _ORIENTATIONS else _NAN, width, height,
         heading_ref, course_ref, position_in, make, model, lens, serial, description,
         "; ".join(notes) if notes else None,
     )  # fmt: skip
 
 
-def _why_no_position(lat: float, lon: float) -> str:
+def _pixels(block: Block, exif: Entries, tag: int) -> float:
+    value = block.number(exif.get(tag))
+    return value if value >= 1.0 and value == int(value) else _NAN
+
+
+def _nonsense(block: Block, gps: Entries, values: tuple[tuple[str, int, float], ...]) -> list[str]:
+    """What to say of values that were left out; nothing of 0/0, which is how cameras write "unknown"."""
+    numbers = [(name, block.number(gps.get(tag))) for name, tag, value in values if value != value]
+    return [f"its {name} of {number:g} is none" for name, number in numbers if number == number]
+
+
+def _why_no_position(where: str, lat: float, lon: float) -> str:
     if lat == 0.0 and lon == 0.0:
-        return "its position is 0, 0, which cameras write without a fix"
-    return "its position is none (a part is divided by zero, missing or out of range)"
+        return f"its {where}position is 0, 0, which cameras write without a fix"
+    return f"its {where}position is none (a part is divided by zero, missing or out of range)"
 
 
 def _no_jpeg(source: ByteSource, window: bytes) -> UnreadableFile:

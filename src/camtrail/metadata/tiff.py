@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Collection
 from functools import lru_cache
+from math import isfinite
 from typing import TypeAlias
 
 from camtrail.core.bytes import ByteSource
@@ -47,7 +48,6 @@ class _Order:
 _ORDERS = {b"II*\0": _Order("<"), b"MM\0*": _Order(">")}
 
 
-@lru_cache(8192)
 def _decoded(raw: bytes) -> str | None:
     text = raw.split(b"\0", 1)[0]
     try:
@@ -55,6 +55,10 @@ def _decoded(raw: bytes) -> str | None:
     except UnicodeDecodeError:
         out = text.decode("latin-1")
     return out.strip() or None
+
+
+_remembered = lru_cache(8192)(_decoded)
+_LONGEST_REMEMBERED = 256  # a caption belongs to one photo and may be 64 KB long
 
 
 class Block:
@@ -157,10 +161,11 @@ class Block:
         """A text without surrounding blanks; None where absent or blank. UTF-8, else Latin-1."""
         if entry is None or entry[0] not in (1, 2, 7):
             return None
-        return _decoded(self._value(entry, most))
+        data = self._value(entry, most)
+        return _remembered(data) if len(data) <= _LONGEST_REMEMBERED else _decoded(data)
 
     def number(self, entry: Entry | None) -> float:
-        """The first number of a value; NaN where absent or divided by zero."""
+        """The first number of a value; NaN where absent, divided by zero or infinite."""
         if entry is None or not entry[1]:
             return _NAN
         kind = entry[0]
@@ -174,7 +179,8 @@ class Block:
         if form is None:
             return _NAN
         data = self._value(entry, form.size)
-        return float(form.unpack(data)[0]) if len(data) == form.size else _NAN
+        value = float(form.unpack(data)[0]) if len(data) == form.size else _NAN
+        return value if isfinite(value) else _NAN
 
     def three(self, entry: Entry | None) -> tuple[float, float, float] | None:
         """Three rationals (degrees, minutes, seconds or hours, minutes, seconds).

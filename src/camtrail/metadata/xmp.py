@@ -8,14 +8,16 @@ be cut off, and nothing in it can refer to anything.
 from __future__ import annotations
 
 import re
+from math import isfinite
 from typing import NamedTuple
 
 __all__ = ["XmpPosition", "angle", "position"]
 
 _NAN = float("nan")
-# As an attribute, name="value", or as an element, <name>value</name>, with any prefix.
+# As an attribute, name="value", or as an element, <name>value</name>, with any prefix; only the prefix's last
+# letter is looked at, so that a packet of nothing but letters costs no more than any other.
 _FIELD = re.compile(
-    rb"[\w.-]+:(GPSLatitude|GPSLongitude|GPSAltitude|GPSAltitudeRef|GPSImgDirection)"
+    rb"(?<=[\w.-]):(GPSLatitude|GPSLongitude|GPSAltitude|GPSAltitudeRef|GPSImgDirection)"
     rb"(?:\s*=\s*[\"']([^\"']{0,64})|>\s*([^<]{0,64}))"
 )
 _ANGLE = re.compile(r"([-+]?)(\d+(?:\.\d*)?)(?:,(\d+(?:\.\d*)?))?(?:,(\d+(?:\.\d*)?))?\s*([NSEWnsew]?)")
@@ -41,12 +43,13 @@ def angle(text: str) -> float:
 
 
 def _number(text: str) -> float:
-    """`12.5` or `125/10`; NaN where it is neither."""
+    """`12.5` or `125/10`; NaN where it is neither, or infinite."""
     over, _, under = text.strip().partition("/")
     try:
-        return float(over) / float(under or 1)
+        value = float(over) / float(under or 1)
     except (ValueError, ZeroDivisionError):
         return _NAN
+    return value if isfinite(value) else _NAN
 
 
 def position(packet: bytes) -> XmpPosition:
