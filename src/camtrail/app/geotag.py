@@ -408,8 +408,14 @@ def _judge(
 
 def _outside_words(before_s: float, after_s: float) -> str:
     if after_s != after_s or before_s <= after_s:
-        return f"outside the track by {_span(before_s)}, after its end"
-    return f"outside the track by {_span(after_s)}, before its start"
+        return f"outside the track by {_exactly(before_s)}, after its end"
+    return f"outside the track by {_exactly(after_s)}, before its start"
+
+
+def _exactly(seconds: float) -> str:
+    """`34 s`, `2.5 s`, `6834 s (1 h 53 min)`."""
+    exact = f"{seconds:.1f}".removesuffix(".0") if seconds < 10 else f"{seconds:.0f}"
+    return f"{exact} s" if seconds < 120 else f"{exact} s ({_span(seconds)})"
 
 
 def _no_place_words(i: int, feeds: Sequence[Feed], named: Sequence[_Named], timed: bool) -> str:

@@ -16,7 +16,7 @@ import camtrail.sources
 from camtrail.app.context import Context
 from camtrail.app.state import Workspace, workspaces
 from camtrail.catalog.store import Catalog
-from camtrail.core.errors import Failure, InputError
+from camtrail.core.errors import Failure, InputError, UnreadableFile
 from camtrail.core.fs import Entry, FileSystem
 from camtrail.core.model import Ints, Photos
 from camtrail.core.names import shown
@@ -170,7 +170,7 @@ def _files(
                     waiting.append(entry.path)
             elif entry.kind == "link":
                 log.info("%s: a link to a folder, not followed", shown(entry.path))
-            elif entry.kind != "other":
+            else:
                 yield entry
 
 
@@ -237,6 +237,12 @@ def _executor(n: int, options: ScanOptions) -> Serial | Processes | Dask:
 def read_one(fs: FileSystem, item: tuple[str, Entry]) -> Row:
     """The row of Photos of one file. Raises UnreadableFile."""
     path, entry = item
+    if entry.kind == "broken":
+        raise UnreadableFile(
+            entry.path, "is a link that leads nowhere", "mend or remove the link", retryable=True
+        )
+    if entry.kind == "other":  # a pipe, a socket: reading it may never end
+        raise UnreadableFile(entry.path, "is no ordinary file", "move it out of the folder")
     suffix = suffix_of(entry.name)
     if suffix in _OTHER_PHOTOS or suffix in _VIDEOS:
         kind = "a video" if suffix in _VIDEOS else f"a {suffix[1:].upper()} picture"
