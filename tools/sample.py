@@ -80,12 +80,13 @@ def make(folder: str) -> None:
         f'xmlns="http://www.topografix.com/GPX/1/1"><trk><name>ride</name><trkseg>\n{points}</trkseg></trk></gpx>\n'
     )
     _put(ride, "ride.gpx", track.encode())
-    # A walk on another continent: no offset, no GPS time; the zone is that of the place.
-    for i in range(12):
-        moment = datetime(2026, 3, 14, 7, 30, tzinfo=UTC) + timedelta(minutes=4 * i)
+    # A walk in the hills above: no offset, no GPS time; the zone is that of the place.
+    for i in range(24):
+        moment = datetime(2026, 3, 14, 9, 30, tzinfo=UTC) + timedelta(seconds=45 * i)
         shot = Shot(
-            local=_exif(moment, 3), lat_deg=-0.0702 - i * 0.0006, lon_deg=34.3819 + i * 0.0004, alt_m=1140.0 + i,
-            make="Made", model="Compact", size=(36, 27), colour=_landscape(i / 3 + 5, 9 + i / 4),
+            local=_exif(moment, 1), lat_deg=47.3555 - i * 0.0004 + 0.0003 * math.sin(i / 2),
+            lon_deg=8.5660 + i * 0.0002, alt_m=560.0 + 3 * i, make="Made", model="Compact", size=(36, 27),
+            colour=_landscape(i / 3 + 5, 9 + i / 8),
         )  # fmt: skip
         _put(walk, f"IMG_{i + 1}.JPG", shot.bytes())
     # What goes wrong in real folders.
