@@ -11,6 +11,7 @@ __all__ = ["ByteSource", "FileBytes", "MemoryBytes", "unreadable"]
 
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _PREAD = getattr(os, "pread", None)  # Windows has none
+_MUCH_BYTES = 1 << 24  # a read that reaches farther is cut to the file first: damaged files claim 64 bits
 
 
 class ByteSource(Protocol):
@@ -87,6 +88,10 @@ class FileBytes:
         try:
             if self._fd < 0:
                 self._fd = os.open(self.name, _READ)
+            if offset + n > _MUCH_BYTES:
+                n = min(n, os.fstat(self._fd).st_size - offset)
+                if n <= 0:
+                    return b""
             data: bytes = _PREAD(self._fd, n, offset) if _PREAD else self._seek_read(offset, n)
             if len(data) < n and data:
                 data = self._rest(data, offset, n)
@@ -127,4 +132,4 @@ class FileBytes:
 def _translated(name: str, error: OSError | ValueError) -> UnreadableFile:
     if isinstance(error, OSError):
         return unreadable(name, error)
-    return UnreadableFile(name, "has a name that no file can have")
+    return UnreadableFile(name, "has a name that no file can have", "check the name")

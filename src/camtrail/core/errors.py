@@ -166,10 +166,16 @@ def failure_of(item: T, error: Exception) -> Failure[T]:
         return Failure(item, error.code, error.reason, error.hint, error.retryable)
     if isinstance(error, CamtrailError):
         return Failure(item, error.code, error.message, error.hint, error.retryable, error.exit_code)
+    from camtrail.core.names import shown
+
+    try:
+        said = shown(f"{type(error).__name__}: {error}")
+    except Exception:  # noqa: BLE001 - its __str__ is a defect of its own
+        said = type(error).__name__
     return Failure(
         item,
         "bug",
-        f"{type(error).__name__}: {error}",
+        said,
         "this is a defect of camtrail; please report it with the log of --verbose",
         exit_code=1,
         detail="".join(traceback.format_exception(error)),

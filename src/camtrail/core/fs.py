@@ -6,14 +6,19 @@ It hands out byte sources and plain values only, so that another one can stand i
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from camtrail.core.bytes import ByteSource, FileBytes, unreadable
+from camtrail.core.errors import UnreadableFile
 
 __all__ = ["Entry", "FileSystem", "NewFile", "RealFileSystem"]
+
+# What network drives and FUSE say of a folder; PostgreSQL passes over the same (fsync_fname_ext).
+_CANNOT_SYNC = (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS)
 
 
 class Entry(NamedTuple):
@@ -92,8 +97,8 @@ class RealFileSystem:
                 # `path` is joined here with `/`: one form of a name on every system.
                 join = folder if folder.endswith("/") else folder + "/"
                 made = [_entry(e, join + e.name) for e in found]
-        except OSError as e:
-            raise unreadable(folder, e) from e
+        except (OSError, ValueError) as e:
+            raise _translated(folder, e) from e
         made.sort(key=_bytes_of_name)
         return made
 
@@ -102,7 +107,7 @@ class RealFileSystem:
         try:
             st = os.stat(path)
         except (OSError, ValueError) as e:
-            raise unreadable(path, e if isinstance(e, OSError) else FileNotFoundError()) from e
+            raise _translated(path, e) from e
         return Entry(os.path.basename(path), path, _kind(st.st_mode), st.st_size, st.st_mtime_ns)
 
     def source(self, path: str, size: int = -1) -> FileBytes:
@@ -135,9 +140,15 @@ class RealFileSystem:
         """Makes the names in a folder durable. Windows has no such call: its rename is journalled."""
         if os.name == "nt":
             return
-        fd = os.open(path or ".", os.O_RDONLY)
+        try:
+            fd = os.open(path or ".", os.O_RDONLY)
+        except PermissionError:  # a folder that may be written and not listed
+            return
         try:
             os.fsync(fd)
+        except OSError as e:
+            if e.errno not in _CANNOT_SYNC:
+                raise
         finally:
             os.close(fd)
 
@@ -161,6 +172,11 @@ class _RealNewFile:
     def close(self) -> None:
         """Gives the file back."""
         os.close(self._fd)
+
+
+def _translated(path: str, error: OSError | ValueError) -> UnreadableFile:
+    # No file has a name with a NUL in it, which is a ValueError.
+    return unreadable(path, error if isinstance(error, OSError) else FileNotFoundError())
 
 
 def _bytes_of_name(e: Entry) -> bytes:

@@ -15,6 +15,7 @@ __all__ = ["folded", "natural", "shown"]
 # surrogates that stand for bytes.
 _ODD = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _DIGITS = re.compile(r"(\d+)")
+_MOST_DIGITS = 600  # Python may refuse to convert more than 640
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -40,5 +41,14 @@ def folded(name: str) -> str:
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     """A sort key that puts `IMG_9` before `IMG_10`."""
     return tuple(
-        (0, int(part), part) if part.isdecimal() else (1, 0, part) for part in _DIGITS.split(name) if part
+        (0, int(part) if len(part) <= _MOST_DIGITS else _rounded(part), part)
+        if part.isdecimal()
+        else (1, 0, part)
+        for part in _DIGITS.split(name)
+        if part
     )
+
+
+def _rounded(digits: str) -> int:
+    # Its size and first digits; the text behind it in the key decides about the others.
+    return int(digits[:_MOST_DIGITS]) * int(10 ** (len(digits) - _MOST_DIGITS))
