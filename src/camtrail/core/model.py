@@ -284,7 +284,7 @@ class Collection:
             p.width_px.tolist(), p.height_px.tolist(), p.size_bytes.tolist(), p.dop.tolist(),
             p.message.tolist(), p.hint.tolist(),
         )  # fmt: skip
-        join = self.base if self.base.endswith(("/", "\\")) else self.base + "/"
+        join = self.base if self.base.endswith("/") else self.base + "/"
         for path, root, *values in columns:
             cut = inside[root]
             name = path.rpartition("/")[2] if path == cut else path[len(cut) + 1 :] if cut else path
@@ -292,9 +292,9 @@ class Collection:
 
 
 def _below(base: str, path: str) -> str:
-    """`path` as seen from `base`, both absolute; empty where they are one."""
+    """`path` as seen from `base`, both absolute with `/` between folders; empty where they are one."""
     rest = path[len(base) :] if path.startswith(base) else path
-    return rest.replace("\\", "/").strip("/")
+    return rest.strip("/")
 
 
 def texts(values: Sequence[str | None]) -> Texts:

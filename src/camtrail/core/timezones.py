@@ -15,7 +15,7 @@ from camtrail.core.model import Floats, Ints, Texts, distinct, texts
 __all__ = ["AMBIGUOUS", "SKIPPED", "instants", "machine_instants", "named", "zones_at"]
 
 _EPOCH = datetime(1970, 1, 1)
-_OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])(\d{1,2}):?(\d{2})?", re.IGNORECASE)
+_OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])(\d{1,2})(?::?([0-5]\d))?", re.IGNORECASE)
 AMBIGUOUS, SKIPPED = 1, 2
 """Why a clock reading does not name one instant: the hour occurs twice, or not at all."""
 
@@ -47,9 +47,10 @@ def zones_at(lat_deg: Floats, lon_deg: Floats) -> Texts:
 
 def named(text: str) -> tzinfo:
     """The zone called `Europe/Berlin`, `UTC`, `+02:00` or `-7`. Raises UsageError, MissingDependency."""
+    text = text.strip()
     if text.upper() in ("Z", "UTC", "GMT"):
         return UTC
-    if m := _OFFSET.fullmatch(text.strip()):
+    if m := _OFFSET.fullmatch(text):
         ahead = timedelta(hours=int(m[2]), minutes=int(m[3] or 0))
         if ahead > timedelta(hours=14, minutes=59):
             raise UsageError(f"no zone is {text} from UTC", "give hours and minutes, as in +02:00")
@@ -79,22 +80,31 @@ def instants(local_s: Floats, zone: tzinfo) -> tuple[Floats, Ints]:
     Notes
     -----
     PEP 495: with fold 0 a repeated hour is its first, a skipped one is read by the offset before the change.
-    Offsets change on quarter-hours of the clock, so one look-up serves each quarter.
+    Offsets change on whole seconds. Where a quarter of an hour begins and ends alike, one look-up serves all
+    of it; in the others (Newfoundland changed at 0:01) each reading is looked up.
     """
     quarter = np.floor(local_s / 900.0) * 900.0
     cells, back = distinct(quarter)
     ahead = np.full(len(cells), np.nan)
     odd = np.zeros(len(cells), np.int64)
+    mixed = np.zeros(len(cells), bool)
     for i, s in enumerate(cells.tolist()):
-        if s != s:
-            continue
-        t = _EPOCH + timedelta(seconds=s)
-        first = _seconds(zone, t)
-        second = _seconds(zone, t.replace(fold=1))
-        ahead[i] = first
-        # Clocks go back: the first offset is the larger one. Clocks go forward: the smaller one.
-        odd[i] = 0 if first == second else AMBIGUOUS if first > second else SKIPPED
-    return local_s - ahead[back], odd[back]
+        if s == s:
+            ahead[i], odd[i] = start = _ahead(zone, s)
+            mixed[i] = start != _ahead(zone, s + 899)
+    ahead, odd = ahead[back], odd[back]
+    for row in np.flatnonzero(mixed[back]).tolist():
+        ahead[row], odd[row] = _ahead(zone, float(local_s[row]))
+    return local_s - ahead, odd
+
+
+def _ahead(zone: tzinfo, local_s: float) -> tuple[float, int]:
+    """What the clock is ahead of UTC at one reading, and whether that names a single instant."""
+    t = _EPOCH + timedelta(seconds=local_s)
+    first = _seconds(zone, t)
+    second = _seconds(zone, t.replace(fold=1))
+    # Clocks go back: the first offset is the larger one. Clocks go forward: the smaller one.
+    return first, 0 if first == second else AMBIGUOUS if first > second else SKIPPED
 
 
 def _seconds(zone: tzinfo, t: datetime) -> float:
@@ -114,7 +124,8 @@ class _Machine(tzinfo):
             return timedelta()
         try:
             return dt.replace(tzinfo=None).astimezone().utcoffset() or timedelta()
-        except (OSError, OverflowError):  # the C library of Windows knows no time before 1970
+        # The C library of Windows knows no time before 1970; year 1 and 9999 lie partly outside the calendar.
+        except (OSError, OverflowError, ValueError):
             return timedelta(seconds=-time.timezone)
 
     def tzname(self, dt: datetime | None) -> str:
