@@ -44,6 +44,7 @@ _EXIF = frozenset(
 )  # fmt: skip
 _GPS = frozenset((1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 14, 15, 16, 17, 29, 31))
 _ORIENTATIONS = frozenset(range(1, 9))
+_LOWEST_M, _HIGHEST_M = -20000.0, 100000.0
 _NORTHS = {b"T": "T", b"M": "M", b"t": "T", b"m": "M"}
 _MPS_OF = {"K": 1 / 3.6, "M": 1609.344 / 3600, "N": 1852 / 3600}
 
@@ -189,7 +190,7 @@ def _altitude(block: Block, gps: Entries) -> float:
     reference = gps.get(5)
     # 1: below sea level, 3: below the ellipsoid (Exif 3.0); some write the digit as text.
     below = reference is not None and reference[2][:1] in (b"\x01", b"\x03", b"1", b"3")
-    if not -20000.0 < value < 100000.0:
+    if not _LOWEST_M < value < _HIGHEST_M:
         return _NAN
     return -abs(value) if below else value
 
@@ -273,7 +274,7 @@ def header(source: ByteSource) -> Row:
                 and (found.lat_deg or found.lon_deg)
             ):
                 lat, lon, position_in = found.lat_deg, found.lon_deg, "xmp"
-                if alt != alt and -20000.0 < found.alt_m < 100000.0:
+                if alt != alt and _LOWEST_M < found.alt_m < _HIGHEST_M:
                     alt = found.alt_m
                 if heading != heading and 0.0 <= found.heading_deg <= 360.0:
                     heading = found.heading_deg % 360.0
