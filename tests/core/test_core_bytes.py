@@ -87,7 +87,7 @@ def test_a_file_that_grew_since_its_size_was_noted_is_read_to_its_end(path):
 
 @pytest.mark.parametrize("ask", [lambda f: f.read_at(0, 1), lambda f: f.size])
 def test_a_missing_file(ask, tmp_path):
-    with pytest.raises(UnreadableFile, match="gone.jpg: is not there; check the name") as e:
+    with pytest.raises(UnreadableFile, match=r"gone.jpg: is not there; check the name") as e:
         ask(FileBytes(str(tmp_path / "gone.jpg")))
     assert e.value.retryable
 

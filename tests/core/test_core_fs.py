@@ -82,7 +82,7 @@ def test_a_folder_with_a_slash_at_its_end(tmp_path):
 @pytest.mark.parametrize("ask", [FS.entries, FS.entry])
 @pytest.mark.parametrize("name", ["gone", "a\0b"])
 def test_what_is_not_there(ask, name, tmp_path):
-    with pytest.raises(UnreadableFile, match="is not there|no file can have"):
+    with pytest.raises(UnreadableFile, match=r"is not there|no file can have"):
         ask(f"{tmp_path}/{name}")
 
 

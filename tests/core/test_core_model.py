@@ -25,7 +25,7 @@ def rows_of(cls):
 
 
 def same(a, b):
-    return a == b or (a is None or a != a) and b != b
+    return a == b or ((a is None or a != a) and b != b)
 
 
 @pytest.mark.parametrize("cls", [Photos, Places, Ranks])

@@ -9,10 +9,10 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 from camtrail.core.errors import CatalogError, StorageError
 from camtrail.core.model import Photos, Places, Ranks
@@ -20,11 +20,16 @@ from camtrail.core.names import shown
 
 __all__ = ["Catalog"]
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 _VERSION = 1
 _WAIT_S = 30
+_POLL_S = 0.2
 _SQL_TYPES = {"Texts": "TEXT", "Ints": "INTEGER", "Floats": "REAL"}
+_TROUBLE = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter where a message quotes a damaged page
+_UNDECODED = "Could not decode to UTF-8"
 _PATHS = {"path", "duplicate_of"}  # columns with names of files: bytes
 
 
@@ -64,22 +69,17 @@ class Catalog:
         self.path = path
         self._db = self._opened()
 
-    def _opened(self) -> sqlite3.Connection:
+    def _opened(self, anew: bool = False) -> sqlite3.Connection:
         try:
-            db = self._connected()
-        except sqlite3.DatabaseError as e:
-            if _locked(e):
-                raise self._busy() from e
-            if isinstance(e, sqlite3.OperationalError):
-                raise StorageError(
-                    f"{shown(self.path)}: cannot be opened ({e})", "free some space or give --state-dir DIR"
-                ) from e
+            return self._connected()
+        except _TROUBLE as e:
+            if anew or not _damaged(e):
+                raise self._translated(e, "opened") from e
             self._move_aside(e)
-            db = self._connected()
-        return db
+        return self._opened(anew=True)
 
     def _connected(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None)
+        db = sqlite3.connect(self.path, timeout=_POLL_S, isolation_level=None)
         try:
             # A rescan rebuilds it, so it need not survive a power cut; it survives a killed process.
             db.execute("PRAGMA synchronous=OFF")
@@ -100,20 +100,63 @@ class Catalog:
                 db.execute("COMMIT")
             else:
                 db.execute("PRAGMA journal_mode=TRUNCATE")
+                self._check_length(db)
         except BaseException:
             db.close()
             raise
         return db
 
-    def _move_aside(self, error: sqlite3.DatabaseError) -> None:
+    def _check_length(self, db: sqlite3.Connection) -> None:
+        # SQLite reads what a copy lacks at its end as zeros, and takes them for rows.
+        (pages,), (page_bytes,) = (db.execute(f"PRAGMA page_{what}").fetchone() for what in ("count", "size"))
+        try:
+            size = os.stat(self.path).st_size
+        except OSError:  # it went away; the next statement says so
+            return
+        if size < pages * page_bytes:
+            raise sqlite3.DatabaseError(f"it ends after {size} of {pages * page_bytes} bytes")
+
+    def _move_aside(self, error: Exception) -> None:
         aside = f"{self.path}.corrupt-{int(time.time())}"
+        try:
+            os.replace(self.path, aside)
+            for suffix in ("-journal", "-wal", "-shm"):
+                if os.path.exists(self.path + suffix):
+                    os.replace(self.path + suffix, aside + suffix)
+        except OSError as e:
+            raise StorageError(
+                f"{shown(self.path)}: is damaged ({error}) and cannot be put aside ({e.strerror})",
+                "remove it, or give --state-dir DIR",
+            ) from e
         log.warning(
             "%s is damaged (%s); it was kept as %s and is made anew", shown(self.path), error, shown(aside)
         )
-        os.replace(self.path, aside)
-        for suffix in ("-journal", "-wal", "-shm"):
-            if os.path.exists(self.path + suffix):
-                os.replace(self.path + suffix, aside + suffix)
+
+    def _made_anew(self, error: Exception) -> None:
+        self._db.close()
+        self._move_aside(error)
+        self._db = self._opened()
+
+    def _patiently(self, do: Callable[[], T]) -> T:
+        """What `do` returns, tried again for a while where another program holds the file.
+
+        SQLite's own waiting cannot be interrupted, so each wait of its is short.
+        """
+        until = time.monotonic() + _WAIT_S
+        said = False
+        while True:
+            try:
+                return do()
+            except sqlite3.OperationalError as e:
+                if not _locked(e):
+                    raise
+                if time.monotonic() >= until:
+                    raise self._busy() from e
+                if not said:
+                    log.warning(
+                        "%s: another program holds it; waiting for at most %g s", shown(self.path), _WAIT_S
+                    )
+                    said = True
 
     def _busy(self) -> CatalogError:
         return CatalogError(
@@ -134,24 +177,49 @@ class Catalog:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._patiently(lambda: self._db.execute("BEGIN IMMEDIATE"))
             try:
                 yield self._db
+                self._patiently(lambda: self._db.execute("COMMIT"))
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # a full disk has ended it already
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
-        except sqlite3.DatabaseError as e:
-            raise self._translated(e) from e
+        except _TROUBLE as e:
+            if _damaged(e):
+                self._made_anew(e)
+                raise CatalogError(
+                    f"{shown(self.path)}: was damaged ({e})", "run again: it is made anew"
+                ) from e
+            raise self._translated(e, "written") from e
 
-    def _translated(self, e: sqlite3.DatabaseError) -> StorageError:
+    def _translated(self, e: Exception, what: str) -> Exception:
         if _locked(e):
             return self._busy()
-        if isinstance(e, sqlite3.OperationalError):
+        if isinstance(e, sqlite3.OperationalError) or _damaged(e):
             return StorageError(
-                f"{shown(self.path)}: cannot be written ({e})", "free some space or give --state-dir DIR"
+                f"{shown(self.path)}: cannot be {what} ({e})", "free some space or give --state-dir DIR"
             )
-        return CatalogError(f"{shown(self.path)}: is damaged ({e})", "remove it; the next run makes it anew")
+        return RuntimeError(f"a statement of the catalog is wrong: {e}")  # a defect of ours
+
+    def _read(self, sql: str, bounds: tuple[bytes, ...] = ()) -> list[tuple[Any, ...]]:
+        """Rows; none where the catalog is damaged, which is then made anew."""
+        try:
+            try:
+                return self._patiently(lambda: self._db.execute(sql, bounds).fetchall())
+            except sqlite3.OperationalError as e:
+                if _UNDECODED not in str(e):
+                    raise
+            try:
+                self._db.text_factory = _with_surrogates
+                return self._patiently(lambda: self._db.execute(sql, bounds).fetchall())
+            finally:
+                self._db.text_factory = str
+        except _TROUBLE as e:
+            if not _damaged(e):
+                raise self._translated(e, "read") from e
+            self._made_anew(e)
+            return []
 
     def _rows(self, cls: type[Any], table: str, folder: str) -> dict[str, tuple[Any, ...]]:
         names = _columns(cls)
@@ -160,22 +228,20 @@ class Catalog:
         where, bounds = _below(folder)
         paths = [i for i, name in enumerate(names) if name in _PATHS]
         sql = f"SELECT {', '.join(names)} FROM {table}{where}"  # noqa: S608 - names of our own columns
-        try:
-            found = self._db.execute(sql, bounds).fetchall()
-        except sqlite3.DatabaseError as e:
-            if isinstance(e, sqlite3.OperationalError) and _locked(e):
-                raise self._busy() from e
-            self._db.close()
-            self._move_aside(e)
-            self._db = self._connected()
-            return {}
+        found = self._read(sql, bounds)
         decode = os.fsdecode
-        if paths == [0]:
-            return {(p := decode(row[0])): (p, *row[1:]) for row in found}
-        return {
-            decode(row[0]): tuple(decode(v) if i in paths and v is not None else v for i, v in enumerate(row))
-            for row in found
-        }
+        try:
+            if paths == [0]:
+                return {(p := decode(row[0])): (p, *row[1:]) for row in found}
+            return {
+                decode(row[0]): tuple(
+                    decode(v) if i in paths and v is not None else v for i, v in enumerate(row)
+                )
+                for row in found
+            }
+        except TypeError as e:  # a path that is none: the page of the row is damaged
+            self._made_anew(e)
+            return {}
 
     def photos(self, folder: str = "") -> dict[str, tuple[Any, ...]]:
         """Rows of Photos at or below a folder, by path; the whole catalog for ""."""
@@ -191,13 +257,9 @@ class Catalog:
 
     def put_photos(self, rows: Sequence[tuple[Any, ...]], changed: Iterable[str] = ()) -> None:
         """Adds or replaces rows of Photos, and drops what was found out about those that changed."""
-        marks = ", ".join("?" * len(_columns(Photos)))
         keys = [(os.fsencode(p),) for p in changed]
         with self._writing() as db:
-            db.executemany(
-                f"INSERT OR REPLACE INTO photos VALUES ({marks})",  # noqa: S608
-                ((os.fsencode(row[0]), *row[1:]) for row in rows),
-            )
+            _insert(db, "photos", Photos, lambda: ((os.fsencode(row[0]), *row[1:]) for row in rows))
             for table in ("places", "ranks"):
                 db.executemany(f"DELETE FROM {table} WHERE path = ?", keys)  # noqa: S608
 
@@ -230,8 +292,7 @@ class Catalog:
         for name in _columns(type(answers)):
             values = getattr(answers, name).tolist()
             columns.append([v if v is None else os.fsencode(v) for v in values] if name in _PATHS else values)
-        marks = ", ".join("?" * (len(columns) + 1))
-        db.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", zip(keys, *columns))  # noqa: S608
+        _insert(db, table, type(answers), lambda: zip(keys, *columns))
 
     def add_run(self, at_s: float, command: str, counts: str) -> None:
         """Remembers that a run ended, for `status`; the newest hundred are kept."""
@@ -241,7 +302,7 @@ class Catalog:
 
     def runs(self) -> list[tuple[int, float, str, str]]:
         """(id, POSIX seconds, command, counts as JSON) of runs, the newest first."""
-        return self._db.execute("SELECT id, at_s, command, counts FROM runs ORDER BY id DESC").fetchall()
+        return self._read("SELECT id, at_s, command, counts FROM runs ORDER BY id DESC")
 
 
 def _below(folder: str) -> tuple[str, tuple[bytes, ...]]:
@@ -252,5 +313,36 @@ def _below(folder: str) -> tuple[str, tuple[bytes, ...]]:
     return " WHERE path = ? OR (path > ? AND path < ?)", (key, key + b"/", key + b"0")  # "0" follows "/"
 
 
-def _locked(e: sqlite3.DatabaseError) -> bool:
+def _insert(
+    db: sqlite3.Connection, table: str, cls: type[Any], rows: Callable[[], Iterable[tuple[Any, ...]]]
+) -> None:
+    """Adds or replaces rows of (path, the other columns)."""
+    insert = f"INSERT OR REPLACE INTO {table} VALUES "  # noqa: S608 - names of our own tables
+    kinds = ["BLOB", *(str(f.type) for f in fields(cls) if f.name != "path")]
+    try:
+        db.executemany(f"{insert} ({', '.join('?' * len(kinds))})", rows())
+    except UnicodeEncodeError:  # a text holds bytes of a name; rare, so asked only now
+        marks = ", ".join("CAST(? AS TEXT)" if kind == "Texts" else "?" for kind in kinds)
+        db.executemany(
+            f"{insert} ({marks})",
+            (
+                [v.encode("utf-8", "surrogatepass") if isinstance(v, str) else v for v in row]
+                for row in rows()
+            ),
+        )
+
+
+def _with_surrogates(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogatepass")
+
+
+def _locked(e: Exception) -> bool:
     return isinstance(e, sqlite3.OperationalError) and "locked" in str(e)
+
+
+def _damaged(e: Exception) -> bool:
+    """Whether making the catalog anew helps: what SQLite calls malformed, or tables that are not ours."""
+    if isinstance(e, sqlite3.OperationalError):
+        return str(e).startswith((_UNDECODED, "no such table", "no such column", "table "))
+    # The other children of DatabaseError are defects of ours.
+    return type(e) in (sqlite3.DatabaseError, UnicodeDecodeError)
