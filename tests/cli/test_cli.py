@@ -273,20 +273,23 @@ class TestEnding:
 
     @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-    def test_a_signal_in_the_middle_of_a_run(self, tmp_path, number, code):
-        # The program stands still on a track that is a pipe which nobody writes into yet.
-        (tmp_path / "a.jpg").write_bytes(b"")
-        os.mkfifo(tmp_path / "t.gpx")
+    def test_a_signal_in_the_middle_of_a_run(self, camtrail, photos, number, code):
+        import sqlite3
+
+        camtrail("process", photos)
+        held = sqlite3.connect(photos / ".camtrail" / "catalog.sqlite", isolation_level=None)
+        held.execute("BEGIN EXCLUSIVE")
         with subprocess.Popen(
-            [sys.executable, "-m", "camtrail", "process", "a.jpg", "--track", "t.gpx"],
-            cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, "-m", "camtrail", "process", str(photos)],
+            stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         ) as run:  # fmt: skip
-            writer = os.open(tmp_path / "t.gpx", os.O_WRONLY)  # returns when the program has opened it
+            assert run.stderr is not None
+            assert "another program holds it; waiting" in run.stderr.readline()
             run.send_signal(number)
-            _, err = run.communicate(timeout=20)
-            os.close(writer)
+            _, err = run.communicate(timeout=5)
+        held.close()
         assert run.returncode == code
-        assert b"what was done is kept" in err
+        assert "what was done is kept" in err
 
     def test_a_catalog_that_is_held_ends_with_8(self, photos, camtrail, monkeypatch):
         import sqlite3

@@ -71,7 +71,7 @@ class Catalog:
 
     def _opened(self, anew: bool = False) -> sqlite3.Connection:
         try:
-            return self._connected()
+            return self._patiently(self._connected)
         except _TROUBLE as e:
             if anew or not _damaged(e):
                 raise self._translated(e, "opened") from e

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import signal
 import sys
 from types import FrameType
@@ -99,13 +98,7 @@ def main() -> None:
         if reconfigure is not None:  # a console that has not all characters shows escapes
             reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _terminate)
-    try:
-        code = _ended()
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of a pipe has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    sys.exit(code)
+    sys.exit(_ended())
 
 
 def _ended() -> int:
@@ -123,8 +116,6 @@ def _ended() -> int:
     except _Terminated:
         click.echo("camtrail: ended from outside; what was done is kept, the same command goes on", err=True)
         return 143
-    except BrokenPipeError:
-        raise
     except Exception as e:
         code = getattr(e, "exit_code", None)
         if code is None:

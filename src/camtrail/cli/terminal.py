@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import textwrap
 import time
@@ -127,7 +128,12 @@ def verb(
             paths = values.pop("path")
             run = Run(values)
             try:
-                return body(run, paths if many else (paths,), values)
+                code = body(run, paths if many else (paths,), values)
+                sys.stdout.flush()
+                return code
+            except BrokenPipeError:  # the reader of a pipe has enough
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return 0
             finally:
                 run.end()
 
