@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from camtrail.core.errors import Failure, MissingDependency, UsageError
-from camtrail.executors.processes import chunks, run_chunk
+from camtrail.executors.processes import chunks, crash, run_chunk
 
 __all__ = ["Dask"]
 
@@ -17,6 +17,8 @@ R = TypeVar("R")
 
 class Dask:
     """Runs items on the workers of a scheduler, which must see the files under the same names.
+
+    An item that ends the processes that read it (Dask tries four) costs itself, as in Processes.
 
     Parameters
     ----------
@@ -47,16 +49,28 @@ class Dask:
 
     def map(self, fn: Callable[[T], R], items: Iterable[T]) -> Iterator[R | Failure[T]]:
         """One answer for each item, in their order."""
+        from distributed import KilledWorker
+
         parts = chunks(items, self.chunk)
         waiting: deque[tuple[list[T], Any]] = deque()
-        most = 3 * max(1, len(self._client.scheduler_info()["workers"]))
+        most = 3 * max(1, sum(self._client.nthreads().values()))
         while True:
             while len(waiting) < most and (part := next(parts, None)):
                 waiting.append((part, self._client.submit(run_chunk, fn, part, pure=False)))
             if not waiting:
                 return
             part, future = waiting.popleft()
-            yield from future.result()
+            try:
+                yield from future.result()
+            except KilledWorker:
+                # The scheduler blames whatever ran beside the deadly item: it is looked for alone.
+                for _, other in waiting:
+                    other.exception()  # returns when it is done
+                for item in part:
+                    try:
+                        yield from self._client.submit(run_chunk, fn, [item], pure=False).result()
+                    except KilledWorker:
+                        yield crash(item)
 
     def close(self) -> None:
         """Leaves the cluster as it is and goes."""

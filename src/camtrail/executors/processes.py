@@ -13,7 +13,7 @@ from typing import TypeVar
 from camtrail.core.errors import Failure
 from camtrail.executors.serial import answers
 
-__all__ = ["Processes", "chunks", "run_chunk"]
+__all__ = ["Processes", "chunks", "crash", "run_chunk"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -29,6 +29,26 @@ def chunks(items: Iterable[T], n: int) -> Iterator[list[T]]:
 def run_chunk(fn: Callable[[T], R], items: list[T]) -> list[R | Failure[T]]:
     """What a worker does with its chunk."""
     return list(answers(fn, items))
+
+
+def crash(item: T) -> Failure[T]:
+    """What comes of an item that ends the process that reads it."""
+    return Failure(item, "crash", "ended the process that read it", "report the file; it was left alone")
+
+
+def _submitted(
+    pool: ProcessPoolExecutor, fn: Callable[[T], R], part: list[T]
+) -> Future[list[R | Failure[T]]]:
+    try:
+        return pool.submit(run_chunk, fn, part)
+    except BrokenProcessPool as e:  # a worker died since the last answer; the chunk waits its turn
+        broken: Future[list[R | Failure[T]]] = Future()
+        broken.set_exception(e)
+        return broken
+
+
+def _answered(future: Future[list[R | Failure[T]]]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
 
 
 class Processes:
@@ -56,7 +76,7 @@ class Processes:
         try:
             while True:
                 while len(waiting) < 3 * self.workers and (part := next(parts, None)):
-                    waiting.append((part, pool.submit(run_chunk, fn, part)))
+                    waiting.append((part, _submitted(pool, fn, part)))
                 if not waiting:
                     return
                 part, future = waiting.popleft()
@@ -66,7 +86,7 @@ class Processes:
                     pool.shutdown(wait=False, cancel_futures=True)
                     yield from self._one_by_one(fn, part)
                     pool = self._pool()
-                    waiting = deque((p, pool.submit(run_chunk, fn, p)) for p, _ in waiting)
+                    waiting = deque((p, f if _answered(f) else _submitted(pool, fn, p)) for p, f in waiting)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -83,9 +103,7 @@ class Processes:
                     yield from pool.submit(run_chunk, fn, [item]).result()
                 except BrokenProcessPool:
                     pool = None
-                    yield Failure(
-                        item, "crash", "ended the process that read it", "report the file; it was left alone"
-                    )
+                    yield crash(item)
         finally:
             if pool is not None:
                 pool.shutdown(wait=False, cancel_futures=True)
