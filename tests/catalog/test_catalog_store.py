@@ -197,7 +197,7 @@ def big(tmp_path_factory):
     with Catalog(str(file)) as catalog:
         filled(catalog, [f"folder/{i:05}.jpg" for i in range(400)])
         catalog.add_run(1.0, "scan", "{}")
-    return file.read_bytes()
+    return file
 
 
 def used(path):
@@ -222,7 +222,7 @@ def used(path):
 @pytest.mark.parametrize("part", [0.001, 0.1, 0.5, 0.9, 0.99])
 def test_a_file_that_was_cut_off_is_kept_aside(path, big, part):
     with open(path, "wb") as f:
-        f.write(big[: int(len(big) * part)])
+        f.write(big.read_bytes()[: int(os.path.getsize(big) * part)])
     used(path)
     assert asides(path)
     works(path)
@@ -230,20 +230,23 @@ def test_a_file_that_was_cut_off_is_kept_aside(path, big, part):
 
 @settings(max_examples=150)
 @given(seed=st.integers(0, 10_000), n=st.sampled_from([8, 512, 4096]))
+@example(seed=143, n=512)  # a row of more than a gigabyte, it says
 @example(seed=176, n=8)  # SQLite quotes bytes of the damaged schema that are no text
 def test_noise_in_the_file_never_stops_it_for_good(tmp_path_factory, big, seed, n):
     path = str(tmp_path_factory.mktemp("noise") / "catalog.sqlite")
     noise = random.Random(seed)
-    raw = bytearray(big)
+    raw = bytearray(big.read_bytes())
     at = noise.randrange(len(raw) // n) * n
     raw[at : at + n] = noise.randbytes(n)
     with open(path, "wb") as f:
         f.write(raw)
     used(path)
+    with contextlib.suppress(CatalogError):  # what `used` did not touch may be damaged as well
+        works(path)
     works(path)
 
 
-def test_damage_found_while_reading_runs(path, big, caplog):
+def test_damage_found_while_reading_runs(path, caplog):
     with Catalog(path) as catalog:
         catalog.add_run(1.0, "scan", "{}")
         (root,) = catalog._db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'runs'").fetchone()

@@ -216,7 +216,8 @@ class Catalog:
             finally:
                 self._db.text_factory = str
         except _TROUBLE as e:
-            if not _damaged(e):
+            # A row whose length is noise is "too big".
+            if not (_damaged(e) or isinstance(e, sqlite3.DataError)):
                 raise self._translated(e, "read") from e
             self._made_anew(e)
             return []
