@@ -34,7 +34,7 @@ def obvious(local_s, zone):
     """One reading: PEP 495 in the words of the standard library."""
     if math.isnan(local_s):
         return NAN, 0
-    t = (EPOCH + timedelta(seconds=local_s)).replace(tzinfo=zone)
+    t = (EPOCH + timedelta(seconds=math.floor(local_s))).replace(tzinfo=zone)
     first, second = (t.replace(fold=f).utcoffset().total_seconds() for f in (0, 1))
     return local_s - first, 0 if first == second else AMBIGUOUS if first > second else SKIPPED
 
@@ -98,7 +98,7 @@ def test_instants_agree_with_zoneinfo(data):
 )
 def test_readings_around_changes(zone, local, ahead_h, odd):
     reading = seconds(*local)
-    for offset in (0.0, 0.25):
+    for offset in (0.0, 0.25, 0.9999999):
         utc, found = instants(np.array([reading + offset]), ZoneInfo(zone))
         assert (reading + offset - utc[0], found.tolist()) == (ahead_h * 3600, [odd])
 

@@ -94,7 +94,7 @@ def instants(local_s: Floats, zone: tzinfo) -> tuple[Floats, Ints]:
             mixed[i] = start != _ahead(zone, s + 899)
     ahead, odd = ahead[back], odd[back]
     for row in np.flatnonzero(mixed[back]).tolist():
-        ahead[row], odd[row] = _ahead(zone, float(local_s[row]))
+        ahead[row], odd[row] = _ahead(zone, float(np.floor(local_s[row])))
     return local_s - ahead, odd
 
 
