@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -101,7 +102,7 @@ class TestSources:
         assert found["b/x.jpg"].outcome == found["z.jpg"].outcome == "no_place"
         assert "fits several photos of that name; write the path there" in found["b/x.jpg"].reason
         assert "no row of" in found["z.jpg"].reason
-        assert any("1 rows name no photo here: none.jpg" in n for n in result.notes)
+        assert any("1 row names no photo here: none.jpg" in n for n in result.notes)
 
     def test_a_time_in_a_table_is_the_time_of_the_photo(self, put, root, tmp_path):
         put("a.jpg", local=local(0)), put("b.jpg", local=local(0))
@@ -117,6 +118,66 @@ class TestSources:
         noon = datetime(2026, 7, 1, 12, tzinfo=UTC).timestamp()
         assert (found["a.jpg"].time_s, found["a.jpg"].time_source) == (noon, "csv")
         assert (found["b.jpg"].time_s, found["b.jpg"].time_source) == (noon - 7200, "place")
+
+    def test_a_row_without_a_usable_place_is_the_reason(self, put, root, tmp_path):
+        put("a.jpg", local=local(0)), put("b.jpg", local=local(0))
+        table = tmp_path / "t.csv"
+        table.write_text("filename,lat,lon\na.jpg,91,0\nb.jpg,1,2\n")
+        item = items(processed(root, options=sourced("csv", path=[table])))["a.jpg"]
+        assert item.outcome == "no_place"
+        assert "it is among the rows with a position off the globe" in item.reason
+
+    def test_names_are_judged_against_all_paths_of_a_run(self, put, root, tmp_path):
+        for folder in ("A", "B"):
+            put(f"{folder}/IMG.jpg", local=local(0))
+            processed(root / folder)  # each has its own state
+        table = tmp_path / "t.csv"
+        table.write_text("filename,lat,lon\nIMG.jpg,1,2\n")
+        result = processed(root / "A", root / "B", options=sourced("csv", path=[table]))
+        assert result.counts() == {"no_place": 2}
+        assert not any("no photo" in n for n in result.notes)
+
+    def test_the_order_of_sources_counts_for_time_too(self, put, root, tmp_path):
+        put("a.jpg", local=local(0), offset="+00:00", lat_deg=50.0, lon_deg=8.0)
+        table = tmp_path / "t.csv"
+        table.write_text("filename,time,lat,lon\na.jpg,2020-01-01T00:00:00Z,1,2\n")
+        first = items(processed(root, options=sourced("csv", "exif", path=[table])))["a.jpg"]
+        assert (first.time_source, first.lat_deg) == ("csv", 1)
+        second = items(processed(root, options=sourced("exif", "csv", path=[table])))["a.jpg"]
+        assert (second.time_source, second.lat_deg) == ("option", 50)
+
+    def test_a_track_that_did_not_place_a_photo_is_not_told_of(self, put, root, tmp_path):
+        put("a.jpg", local=local(900), lat_deg=50.0, lon_deg=8.0)
+        track = tmp_path / "t.gpx"
+        track.write_text(TRACK)
+        item = items(processed(root, options=sourced("gpx", "exif", path=[track])))["a.jpg"]
+        assert (item.position_source, item.outcome) == ("exif", "located")
+        assert math.isnan(item.seconds_to_fix)
+
+    def test_a_folder_as_a_track_of_which_one_has_no_fix(self, put, root, tmp_path):
+        put("a.jpg", local=local(10))
+        folder = tmp_path / "tracks"
+        folder.mkdir()
+        (folder / "good.gpx").write_text(TRACK)
+        (folder / "empty.gpx").write_text("<gpx><wpt lat='1' lon='2'/></gpx>")
+        result = processed(
+            root,
+            options=options(sources=SourceOptions(track=(str(folder),)), time=TimeOptions(time_zone="UTC")),
+        )
+        assert items(result)["a.jpg"].outcome == "located"
+        assert any("empty.gpx: holds no position" in n for n in result.notes)
+
+    def test_what_camtrail_exported_is_no_track_beside_the_photos(self, put, root):
+        from camtrail.app.export import ExportOptions, export
+
+        put("a.jpg", local=local(0)), put("b.jpg", local=local(0), lat_deg=1.0, lon_deg=2.0)
+        export([str(root)], ProcessOptions(), ExportOptions(output=str(root / "out.gpx")), Context())
+        (root / "a.jpg.json").write_text("{}")
+        assert not any("--track" in n for n in processed(root).notes)
+
+    def test_a_folder_called_like_a_track_is_a_folder(self, put, root):
+        put("trip.gpx/a.jpg", local=local(0), lat_deg=1.0, lon_deg=2.0)
+        assert processed(root / "trip.gpx").counts() == {"located": 1}
 
     def test_a_description_file(self, put, root, tmp_path):
         put("a.jpg")
@@ -224,7 +285,7 @@ class TestTime:
         put("a.jpg", local="2026:07:01 12:00:00")
         item = items(processed(root))["a.jpg"]
         assert item.time_source == "machine"
-        assert "this machine's zone (UTC); give --time-zone" in item.reason
+        assert "this machine's zone (UTC+00:00); give --time-zone" in item.reason
 
     def test_a_slow_clock_and_a_stale_fix_stand_in_the_reason(self, put, root):
         for i in range(8):
@@ -255,6 +316,48 @@ class TestTime:
         assert found["a.jpg"].lon_deg == 10
         assert found["b.jpg"].lon_deg == pytest.approx(10 + 100 * M, abs=1e-7)
         assert any("shifted by" in n for n in result.notes)
+
+    def test_offset_time_is_added_to_the_alignment(self, put, root, tmp_path):
+        put("a.jpg", local=local(7777)), put("b.jpg", local=local(7780))
+        track = tmp_path / "t.gpx"
+        track.write_text(TRACK)
+        aligned = options(join=JoinOptions(use_gps_start_time=True), time=TimeOptions(offset_time_s=5))
+        assert items(processed(root, track, options=aligned))["a.jpg"].lon_deg == pytest.approx(
+            10 + 50 * M, abs=1e-7
+        )
+
+    @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
+    def test_the_machines_zone_does_not_get_into_the_comparison_with_gps_time(
+        self, put, root, monkeypatch, zone
+    ):
+        # Its clocks go forward in the middle of the outing; those of the photos do not.
+        if not hasattr(time, "tzset"):
+            pytest.skip("the zone of this system cannot be set")
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        start = datetime(2024, 3, 30, 23, 50, tzinfo=UTC)
+        for i in range(6):
+            moment = start + timedelta(minutes=i)
+            put(f"{i}.jpg", local=(moment + timedelta(hours=3)).strftime("%Y:%m:%d %H:%M:%S"),
+                lat_deg=-1.3, lon_deg=36.8, gps_time=moment)  # fmt: skip
+        put("x.jpg", local="2024:03:31 03:01:00", lat_deg=-1.3, lon_deg=36.8)
+        item = items(processed(root))["x.jpg"]
+        assert item.time_s == datetime(2024, 3, 31, 0, 1, tzinfo=UTC).timestamp()
+
+    def test_a_wrong_offset_tag_is_named_as_such(self, put, root):
+        for i in range(5):
+            moment = T + timedelta(minutes=i)
+            put(
+                f"{i}.jpg",
+                local=local(60 * i + 7200),
+                offset="+01:00",
+                lat_deg=48.1,
+                lon_deg=11.6,
+                gps_time=moment,
+            )
+        assert items(processed(root))["0.jpg"].reason == (
+            "its OffsetTime tag and its clock are 60 min ahead of GPS time, a whole zone"
+        )
 
     def test_a_photo_with_a_place_and_no_time_keeps_its_place(self, put, root, tmp_path):
         put("a.jpg", lat_deg=1.0, lon_deg=2.0), put("b.jpg", local="0000:00:00 00:00:00")
@@ -342,6 +445,32 @@ class TestSequences:
         assert processed(root, options=options(repeat=asked)).counts() == {"located": 3}
         modern = options(repeat=asked, preset=PresetOptions(preset="modern"))
         assert processed(root, options=modern).counts() == {"located": 1, "duplicate": 2}
+
+    def test_one_photo_processed_again_stays_in_its_sequence(self, put, root):
+        self.ride(put, 4)
+        whole = items(processed(root))
+        one = items(processed(root / "002.jpg"))["002.jpg"]
+        assert (one.sequence, one.sequence_index) == (whole["002.jpg"].sequence, 2)
+        from camtrail.app.process import known
+
+        assert repr(items(known("export", [str(root)], ProcessOptions(), Context()))) == repr(whole)
+
+    def test_ids_do_not_depend_on_where_the_state_is_and_copies_have_their_own(self, put, root, tmp_path):
+        from camtrail.app.scan import ScanOptions
+
+        self.ride(put, 3, folder="a/"), self.ride(put, 3, folder="b/")
+        both = {i.path: i.sequence for i in items(processed(root)).values()}
+        assert len(set(both.values())) == 2
+        elsewhere = options(scan=ScanOptions(state_dir=str(tmp_path / "state")))
+        found = {i.path: i.sequence for i in items(processed(root / "a", options=elsewhere)).values()}
+        assert found["000.jpg"] == both["a/000.jpg"]
+
+    def test_duplicate_of_is_named_as_the_photo_itself_is(self, put, root):
+        self.ride(put, 2, folder="sub/", step_m=0, heading_deg=1.0)
+        processed(root)
+        asked = options(repeat=DuplicateOptions(flag_duplicates=True))
+        item = items(processed(root / "sub", options=asked))["001.jpg"]
+        assert (item.duplicate_of, item.reason) == ("000.jpg", "0.00 m and 0° from 000.jpg")
 
     def test_the_parts_one_by_one_come_to_the_same(self, put, root):
         self.ride(put, 4), put("odd.jpg", b"x"), put("bare.jpg")

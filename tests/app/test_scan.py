@@ -95,6 +95,79 @@ def test_a_folder_and_a_folder_in_it_given_at_once_have_one_state_in_either_orde
     assert len(run(*reversed(both))) == 1
 
 
+def test_each_photo_once_whatever_the_names_of_the_paths(put, root, tmp_path):
+    put("n/sub/1.jpg"), put("n/2.jpg")
+    run(root / "n" / "sub")
+    result = processed(root / "n", root / "n" / "sub", root / "n" / "2.jpg")
+    assert sum(result.counts().values()) == 2
+    assert any("has a state of its own" in n for n in result.notes)
+    try:
+        (tmp_path / "alias").symlink_to(root / "n", target_is_directory=True)
+    except OSError:
+        pytest.skip("no symbolic links here")
+    assert sum(processed(root / "n", tmp_path / "alias").counts().values()) == 2
+
+
+def test_a_photo_named_by_itself_is_below_its_folder(put, root):
+    item = items(processed(put("sub/a.jpg")))["a.jpg"]
+    assert (item.root, item.file) == (str(root / "sub"), str(root / "sub" / "a.jpg"))
+
+
+def test_links_to_folders_are_pointed_out(put, root):
+    put("a/1.jpg")
+    try:
+        (root / "link").symlink_to(root / "a", target_is_directory=True)
+    except OSError:
+        pytest.skip("no symbolic links here")
+    assert any("link: links to folders are not followed" in n for n in processed(root).notes)
+
+
+def test_a_path_that_may_not_be_listed(root):
+    class Locked(RealFileSystem):
+        def entries(self, folder):
+            from camtrail.core.bytes import unreadable
+
+            raise unreadable(folder, PermissionError(13, "no"))
+
+    with pytest.raises(InputError, match="may not be read") as raised:
+        scan([str(root)], ScanOptions(), Context(fs=Locked()))
+    assert raised.value.exit_code == 4
+
+
+def test_what_is_known_of_a_folder_that_cannot_be_listed_stays(put, root):
+    put("a.jpg"), put("b/c.jpg")
+    run(root)
+
+    class Locked(RealFileSystem):
+        def entries(self, folder):
+            if folder.endswith("/b"):
+                from camtrail.core.bytes import unreadable
+
+                raise unreadable(folder, PermissionError(13, "no"))
+            return super().entries(folder)
+
+    scan([str(root)], ScanOptions(), Context(fs=Locked()))
+    fs = CountingFileSystem()
+    run(root, fs=fs)
+    assert names(fs) == []
+    shutil.rmtree(root / "b")
+    run(root)
+    with sqlite3.connect(root / ".camtrail" / "catalog.sqlite") as db:
+        assert {p for (p,) in db.execute("SELECT path FROM photos")} == {b"a.jpg"}
+    db.close()
+
+
+def test_a_catalog_that_cannot_be_written_is_left_alone(put, root, clean):
+    put("a.jpg")
+    run(root)
+
+    class ReadOnly(RealFileSystem):
+        def is_writable_file(self, path):
+            return not path.startswith(str(root))
+
+    assert scan([str(root)], ScanOptions(), Context(fs=ReadOnly()))[0].space.state.startswith(str(clean))
+
+
 def test_a_photo_by_itself_has_its_state_in_its_folder(put, root):
     photo = put("a.jpg")
     put("b.jpg")

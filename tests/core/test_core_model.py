@@ -114,11 +114,6 @@ def test_names_below_nested_roots():
     ]
 
 
-def test_a_root_that_is_a_file():
-    assert named("/b", [("a/x.jpg", 0)], ("/b/a/x.jpg",)) == [("x.jpg", "/b/a/x.jpg", "/b/a/x.jpg")]
-    assert named("/b", [("x.jpg", 0)], ("/b/x.jpg",)) == [("x.jpg", "/b/x.jpg", "/b/x.jpg")]
-
-
 def test_the_top_of_the_file_system_as_base():
     assert named("/", [("x.jpg", 0), ("a/y.jpg", 1)], ("/", "/a")) == [
         ("x.jpg", "/", "/x.jpg"), ("y.jpg", "/a", "/a/y.jpg")
@@ -143,7 +138,6 @@ def test_names_with_any_character(base, root, path):
     inner = "/".join([*root, *path])
     file = "/" + "/".join([*base, *root, *path])
     assert named(top, [(inner, 0)], ("/" + whole,)) == [("/".join(path), "/" + whole, file)]
-    assert named(top, [(inner, 0)], (file,)) == [(path[-1], file, file)]
 
 
 def test_a_duplicate_is_one_whatever_its_place_came_out_as():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camtrail.core.names import folded, natural, shown
+from camtrail.core.names import folded, natural, plain, shown
 
 # Any str that Python can hold, the odd ones often.
 any_text = st.text(
@@ -65,6 +65,30 @@ def test_bytes_that_are_no_utf_8_are_hexadecimal(raw):
 )
 def test_shown(name, expected):
     assert shown(name) == expected
+
+
+@given(any_text)
+def test_a_plain_name_is_valid_unicode_and_differs_in_lone_surrogates_alone(name):
+    plain(name).encode("utf-8")
+    lone = [c for c in name if "\ud800" <= c <= "\udfff"]
+    rest = plain(name)
+    for c in lone:
+        rest = rest.replace(shown(c), "", 1)
+    assert len(plain(name)) == len(name) - len(lone) + sum(len(shown(c)) for c in lone)
+    assert lone or rest == name
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a\nb\t\x1b\u202e\ufeffé.jpg", "a\nb\t\x1b\u202e\ufeffé.jpg"),
+        ("a\udcff\nb", "a\\xff\nb"),
+        ("a\ud800b", "a\\ud800b"),
+        ("", ""),
+    ],
+)
+def test_plain(name, expected):
+    assert plain(name) == expected
 
 
 @given(any_text)

@@ -94,7 +94,8 @@ def test_whichever_call_fails_the_file_is_whole_and_nothing_is_left_over(tmp_pat
         )
         assert type(e.value) is StorageError and e.value.exit_code == 7
         assert "page\\x0a.html" in e.value.message and e.value.hint and "\n" not in str(e.value)
-        assert ("the disk is full" in e.value.message) == (number == errno.ENOSPC)
+        assert ("the disk is full" in e.value.message) == (number == errno.ENOSPC and not replaced)
+        assert ("is written" in e.value.message) == replaced
     assert {p.name for p in tmp_path.iterdir()} <= {file.name}
     put(RealFileSystem(), str(file), NEW)  # the same again is the recovery
     assert file.read_bytes() == WHOLE

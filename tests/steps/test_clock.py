@@ -26,7 +26,7 @@ def found(local, gps, *, zone="UTC", body=None, offset=None):
     local, gps = np.array(local, float), np.array(gps, float)
     body = np.zeros(len(local), np.int64) if body is None else np.array(body)
     offset = np.full(len(local), np.nan) if offset is None else np.array(offset, float)
-    reading = clock.readings(local, offset, texts([None] * len(local)), None, timezones.named(zone))
+    reading = clock.readings(local, offset, texts([None] * len(local)), None, None, timezones.named(zone))
     outing = clock.outings(local, body)
     return clock.instants(local, gps, reading, outing), outing
 
@@ -159,7 +159,7 @@ class TestReadings:
             ((none, place, None), 9, clock.PLACE),
             ((none, nowhere, None), -5, clock.MACHINE),
         ):
-            answer = clock.readings(self.local, *arguments, machine)
+            answer = clock.readings(self.local, *arguments, None, machine)
             assert answer.time_s[0] == T - hours * H
             assert answer.source[0] == source
 

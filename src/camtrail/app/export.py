@@ -18,7 +18,16 @@ from camtrail.core.options import opt
 from camtrail.core.plugins import Export, discover
 from camtrail.metadata import safeio
 
-__all__ = ["ExportOptions", "check_target", "export", "format_of", "items", "known_exports", "render"]
+__all__ = [
+    "ExportOptions",
+    "check_target",
+    "export",
+    "format_of",
+    "is_ours",
+    "items",
+    "known_exports",
+    "render",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +51,11 @@ def format_of(options: ExportOptions) -> Export:
     """The format by name, else by the output's suffix. Raises UsageError."""
     formats = known_exports()
     if options.format:
-        if options.format.lower() not in formats:
-            raise UsageError(f"there is no format {options.format!r}", f"there are {', '.join(formats)}")
-        return formats[options.format.lower()]
+        name = options.format.lower().lstrip(".")
+        for made in formats.values():
+            if name == made.name or f".{name}" in made.suffixes:
+                return made
+        raise UsageError(f"there is no format {options.format!r}", f"there are {', '.join(formats)}")
     if not options.output:
         raise UsageError("no file to write is given", "give -o FILE, or -o - with --format")
     if options.output == "-":
@@ -74,12 +85,23 @@ def check_target(path: str, mark: bytes, force: bool, context: Context) -> None:
         raise UsageError(f"{shown(path)}: is a folder", "name a file in it")
     if force or not entry.size_bytes:
         return
+    if entry.kind != "other" and not _has_mark(path, mark, context):
+        raise SafetyRefusal(
+            f"{shown(path)}: is there already and was not written by camtrail",
+            "name another file, or give --force to replace it",
+        )
+
+
+def _has_mark(path: str, mark: bytes, context: Context) -> bool:
     with context.fs.source(path) as old:
-        if mark not in old.read_at(0, 512):
-            raise SafetyRefusal(
-                f"{shown(path)}: is there already and was not written by camtrail",
-                "name another file, or give --force to replace it",
-            )
+        return mark in old.read_at(0, 512)
+
+
+def is_ours(path: str, context: Context) -> bool:
+    """Whether a file was written by `export`. Raises UnreadableFile."""
+    return any(
+        suffix_of(path) in e.suffixes and _has_mark(path, e.mark, context) for e in known_exports().values()
+    )
 
 
 def items(collections: Sequence[Collection]) -> Iterator[Item]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -49,9 +48,14 @@ class Feed:
     notes: list[str] = field(default_factory=list)
 
 
-def is_track(path: str) -> bool:
-    """Whether a PATH's suffix is a track's or a table's, and not a photo's."""
-    return suffix_of(path) in source_suffixes()
+def is_track(path: str, context: Context) -> bool:
+    """Whether a PATH is a file whose suffix is a track's or a table's, and not a photo's."""
+    if suffix_of(path) not in source_suffixes():
+        return False
+    try:
+        return context.fs.entry(path).kind != "folder"
+    except InputError:
+        return True  # it will be missed as a track
 
 
 def feeds(
@@ -68,41 +72,44 @@ def feeds(
     ------
     UsageError
         An unknown source, one without a path, a path that no named source reads.
-    UnreadableFile
-        A file that was named by itself cannot be used.
+    InputError
+        A file that was named by itself cannot be used, or none of several can.
     """
     known = known_sources()
-    names = [_known(name, known) for name in options.geotag_source] or ["exif"]
-    made: list[Feed] = []
-    failures: list[Failure[str]] = []
-    readers = [n for n in dict.fromkeys(names) if known[n].read]
-    files: dict[str, list[tuple[str, bool]]] = {n: [] for n in readers}
+    names = list(dict.fromkeys(_known(name, known) for name in options.geotag_source)) or ["exif"]
+    readers = [n for n in names if known[n].read]
+    files: dict[str, list[_File]] = {n: [] for n in readers}
     for given in options.geotag_source_path:
         if not readers:
             raise UsageError(
                 "--geotag_source_path is given, but no source that reads it",
                 "add --geotag_source gpx (or csv, json)",
             )
-        for path, by_itself in _expanded(
-            given, frozenset().union(*(known[n].suffixes for n in readers)), context
-        ):
-            files[_reader_of(path, [known[n] for n in readers], by_itself, context)].append((path, by_itself))
-    for name in dict.fromkeys(names):
-        source = known[name]
-        if not source.read:
+        for name, file in _by_reader(given, [known[n] for n in readers], context):
+            files[name].append(file)
+    made: list[Feed] = []
+    failures: list[Failure[str]] = []
+    for name in names:
+        if not known[name].read:
             made.append(Feed(name, scanned=True))
-            continue
-        if not files[name]:
-            raise UsageError(
-                f"the source {name} has nothing to read", "name files or folders by --geotag_source_path"
-            )
-        made.append(_read(source, files[name], settings, failures, context))
-    for path in [*options.track, *extra]:
-        for file, by_itself in _expanded(path, source_suffixes(), context):
-            readers_here = [s for s in known.values() if s.read]
-            source = known[_reader_of(file, readers_here, by_itself, context)]
-            made.append(_read(source, [(file, by_itself)], settings, failures, context))
+        elif files[name]:
+            made.append(_read(known[name], files[name], settings, failures, context))
+        else:
+            hint = "name files or folders by --geotag_source_path"
+            if options.track or extra:
+                hint += (
+                    f"; or leave --geotag_source {name} out: a track by itself fills what EXIF does not say"
+                )
+            raise UsageError(f"the source {name} has nothing to read", hint)
+    for given in [*options.track, *extra]:
+        found: dict[str, list[_File]] = {}
+        for name, file in _by_reader(given, [s for s in known.values() if s.read], context):
+            found.setdefault(name, []).append(file)
+        made += [_read(known[name], of_one, settings, failures, context) for name, of_one in found.items()]
     return made, failures
+
+
+_File = tuple[str, bool]  # path, and whether it was named by itself
 
 
 def _known(name: str, known: Mapping[str, Source]) -> str:
@@ -112,22 +119,27 @@ def _known(name: str, known: Mapping[str, Source]) -> str:
     return folded
 
 
-def _expanded(given: str, suffixes: frozenset[str], context: Context) -> list[tuple[str, bool]]:
-    """(file, whether it was named by itself) for a file, a folder or a pattern."""
-    if not os.path.lexists(given) and glob.has_magic(given):
-        found = sorted(glob.glob(given, recursive=True))
+def _by_reader(given: str, readers: Sequence[Source], context: Context) -> list[tuple[str, _File]]:
+    """The files that a file, a folder or a pattern means, each with the source that reads it."""
+    suffixes = frozenset().union(*(s.suffixes for s in readers))
+    fs = context.fs
+    is_pattern = any(c in given for c in "*?[")
+    try:
+        entry = fs.entry(given)
+    except InputError:
+        if not is_pattern:
+            raise
+        found = fs.matching(given)
         if not found:
-            raise InputError(given, "matches no file", "check the pattern")
-        return [(f, False) for f in found if os.path.isfile(f)]
-    entry = context.fs.entry(given)
-    if entry.kind != "folder":
-        return [(given, True)]
-    inside = [e.path for e in context.fs.entries(given) if e.kind == "file" and suffix_of(e.name) in suffixes]
-    if not inside:
-        raise InputError(
-            given, "is a folder without a file that the source reads", f"known: {' '.join(sorted(suffixes))}"
-        )
-    return [(f, False) for f in inside]
+            raise InputError(given, "matches no file", "check the pattern") from None
+    else:
+        if entry.kind != "folder":
+            return [(_reader_of(given, readers, True, context), (given, True))]
+        found = [e.path for e in fs.entries(given) if e.kind == "file" and suffix_of(e.name) in suffixes]
+        if not found:
+            known = f"known: {' '.join(sorted(suffixes))}"
+            raise InputError(given, "is a folder without a file that the source reads", known)
+    return [(_reader_of(f, readers, False, context), (f, False)) for f in found]
 
 
 def _reader_of(path: str, readers: Sequence[Source], by_itself: bool, context: Context) -> str:
@@ -147,7 +159,7 @@ def _reader_of(path: str, readers: Sequence[Source], by_itself: bool, context: C
 
 def _read(
     source: Source,
-    files: Sequence[tuple[str, bool]],
+    files: Sequence[_File],
     settings: Mapping[str, Any],
     failures: list[Failure[str]],
     context: Context,
@@ -158,6 +170,7 @@ def _read(
     for path, by_itself in files:
         feed.files.append(path)
         folder = absolute(path).rpartition("/")[0]
+        before = len(feed.tracks) + len(feed.placements)
         try:
             with context.fs.source(path) as data:
                 for piece in source.read(data, settings_here):
@@ -171,11 +184,21 @@ def _read(
             if by_itself:
                 raise
             failures.append(failure_of(path, e))
+        else:
+            if len(feed.tracks) + len(feed.placements) == before:
+                if by_itself:
+                    raise _useless(path, feed)
+                feed.notes.append(
+                    f"{shown(os.path.basename(path))}: holds no position that a photo could take"
+                )
     if not feed.tracks and not feed.placements:
-        names = ", ".join(shown(f) for f in feed.files)
-        why = f" ({'; '.join(feed.notes)})" if feed.notes else ""
-        raise InputError(names, f"holds no position that a photo could take{why}", "name another file")
+        raise _useless(", ".join(feed.files), feed)
     return feed
+
+
+def _useless(name: str, feed: Feed) -> InputError:
+    why = f" ({'; '.join(feed.notes)})" if feed.notes else ""
+    return InputError(name, f"holds no position that a photo could take{why}", "name another file")
 
 
 def _note(feed: Feed, path: str, note: Note) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from camtrail.steps import clock, interpolate, naming, sequences
 from camtrail.steps.clock import TimeOptions
 from camtrail.steps.interpolate import JoinOptions
 
-__all__ = ["bodies", "geotag", "groups"]
+__all__ = ["bodies", "geotag", "groups", "is_known"]
 
 
 def bodies(photos: Photos) -> Ints:
@@ -63,6 +62,20 @@ class _Rows:
     outcome: Texts
     reasons: dict[int, list[str]]
 
+    def put(
+        self, rows: Bools, lat: Floats, lon: Floats, alt: Floats, error: Floats, source: str | Texts
+    ) -> None:
+        """Places rows; what a track said of them before does not hold any longer."""
+        self.lat_deg[rows], self.lon_deg[rows] = lat[rows], lon[rows]
+        self.alt_m[rows], self.error_m[rows] = alt[rows], error[rows]
+        self.position_source[rows] = source if isinstance(source, str) else source[rows]
+        self.before_s[rows] = self.after_s[rows] = np.nan
+
+    def turn(self, rows: Bools, heading: Floats, source: str) -> None:
+        """Gives headings to rows that have none."""
+        new = rows & ~np.isfinite(self.heading_deg) & np.isfinite(heading)
+        self.heading_deg[new], self.heading_source[new] = heading[new], source
+
     def say(self, rows: Ints, words: Callable[[int], str]) -> None:
         for i in rows.tolist():
             self.reasons.setdefault(i, []).append(words(i))
@@ -70,17 +83,17 @@ class _Rows:
 
 def geotag(
     photos: Photos,
-    base: str,
     roots: Sequence[str],
     feeds: Sequence[Feed],
     time_options: TimeOptions,
     join_options: JoinOptions,
 ) -> tuple[Places, list[str]]:
-    """Instants and places of photos.
+    """Instants and places of the photos of a run.
 
     Parameters
     ----------
-    base, roots : absolute; what the photos' paths, and names in tables, may be relative to
+    photos : with absolute paths; of all PATHs, so that a name in a table is judged against all of them
+    roots : absolute; what names in tables may be relative to
     feeds : what the sources hold, in the order in which they are tried
 
     Returns
@@ -94,18 +107,17 @@ def geotag(
     """
     n = len(photos)
     notes = [note for feed in feeds for note in feed.notes]
-    own = any(feed.scanned for feed in feeds)
-    named = [_Named.of(photos, base, roots, feed, notes) for feed in feeds if feed.placements]
+    named = {id(feed): _Named.of(photos, roots, feed, notes) for feed in feeds if feed.placements}
     body = bodies(photos)
-    time_s, source, rows = _instants(photos, body, feeds, own, named, time_options)
-    joined_tracks = [t for feed in feeds for t in feed.tracks]
-    shift = time_options.offset_time_s
-    if join_options.use_gps_start_time and joined_tracks and np.isfinite(time_s).any():
-        shift += min(t.time_s[0] for t in joined_tracks) - (float(np.nanmin(time_s)) + shift)
+    time_s, source, rows = _instants(photos, body, feeds, named, time_options)
+    tracks = [t for feed in feeds for t in feed.tracks]
+    if join_options.use_gps_start_time and tracks and np.isfinite(time_s).any():
+        shift = min(float(t.time_s[0]) for t in tracks) - float(np.nanmin(time_s))
+        time_s = time_s + shift
         notes.append(
             f"all photos were shifted by {shift:.3f} s, so that the first meets the track's first fix"
         )
-    time_s = time_s + shift
+    time_s = time_s + time_options.offset_time_s
     group = groups(photos, body)
     names = photos.path.tolist()
     order = sequences.in_order(group, time_s, lambda i: natural(names[i]))
@@ -115,13 +127,14 @@ def geotag(
     for feed in feeds:
         if feed.scanned:
             _take_own(rows, photos)
-        for table in named:
-            if table.feed is feed:
-                table.place(rows)
+        if id(feed) in named:
+            named[id(feed)].place(rows)
         if feed.tracks:
             _take_tracks(rows, feed, order_s, join_options)
-    _judge(rows, photos, feeds, named, time_s)
-    _say(rows, photos, source)
+    _judge(rows, photos, feeds, list(named.values()), time_s)
+    for i, note in enumerate(photos.note.tolist()):
+        if note is not None:  # what the scan found damaged stands in front
+            rows.reasons[i] = [note, *rows.reasons.get(i, [])]
     return (
         Places(
             time_s, order_s, texts([_name_of(s, feeds) for s in source.tolist()]),
@@ -147,100 +160,76 @@ class _Named:
     """One source's rows, joined to photos by name; (n,) columns with a row for each photo."""
 
     feed: Feed
-    row: Ints  # index of the placement, naming.NO_PHOTO or naming.SEVERAL_PHOTOS
+    row: Ints  # index of the placement, or what naming.join says instead
     lat_deg: Floats
     lon_deg: Floats
     alt_m: Floats
     heading_deg: Floats
     time_s: Floats
     local_s: Floats
+    fault: Texts  # why the row has no position
 
     @classmethod
-    def of(cls, photos: Photos, base: str, roots: Sequence[str], feed: Feed, notes: list[str]) -> _Named:
-        n = len(photos)
-        join = base.rstrip("/") + "/"
-        paths = [join + p for p in photos.path.tolist()]
+    def of(cls, photos: Photos, roots: Sequence[str], feed: Feed, notes: list[str]) -> _Named:
         placements = [p for _, p in feed.placements]
         tables = list(dict.fromkeys(folder for folder, _ in feed.placements))
-        found = naming.find([p.file for p in placements], paths, [*tables, *roots, base])
-        row = np.full(n, naming.NO_PHOTO, np.int64)
-        twice = 0
-        for i, photo in enumerate(found.tolist()):
-            if photo < 0:
-                continue
-            if row[photo] != naming.NO_PHOTO:
-                twice += 1
-            else:
-                row[photo] = i
-        missing = [p.file for p, photo in zip(placements, found.tolist()) if photo == naming.NO_PHOTO]
+        files = [p.file for p in placements]
+        row, reached = naming.join(files, photos.path.tolist(), tables, roots)
+        missing = [files[i] for i in np.flatnonzero(reached == 0).tolist()]
         if missing:
             few = ", ".join(shown(m) for m in missing[:3]) + (" …" if len(missing) > 3 else "")
-            notes.append(f"{feed.source}: {len(missing)} rows name no photo here: {few}")
-        if twice:
+            what = "1 row names" if len(missing) == 1 else f"{len(missing)} rows name"
+            notes.append(f"{feed.source}: {what} no photo here: {few}")
+        if repeats := len(files) - len(set(files)):
             notes.append(
-                f"{feed.source}: {twice} rows name a photo that an earlier row names; the first one counts"
+                f"{feed.source}: {repeats} rows repeat the name of an earlier row; the first one counts"
             )
-        shared = {
-            p.file.replace("\\", "/").rpartition("/")[2]
-            for p, photo in zip(placements, found.tolist())
-            if photo == naming.SEVERAL_PHOTOS
-        }
-        if shared:
-            for i, path in enumerate(paths):
-                if row[i] == naming.NO_PHOTO and path.rpartition("/")[2] in shared:
-                    row[i] = naming.SEVERAL_PHOTOS
 
         def column(name: str) -> Floats:
             values = np.array([getattr(p, name) for p in placements] or [np.nan], np.float64)
             return np.where(row >= 0, values[np.maximum(row, 0)], np.nan)
 
         lat, lon = column("lat_deg"), column("lon_deg")
+        fault = texts([placements[r].fault if r >= 0 else "" for r in row.tolist()])
         bad = ~geo.plausible(lat, lon)
         return cls(
             feed, row, np.where(bad, np.nan, lat), np.where(bad, np.nan, lon), column("alt_m"),
-            column("heading_deg"), column("time_s"), column("local_s"),
+            column("heading_deg"), column("time_s"), column("local_s"), fault,
         )  # fmt: skip
 
     def place(self, rows: _Rows) -> None:
         """Fills what is not placed yet."""
         new = ~np.isfinite(rows.lat_deg) & np.isfinite(self.lat_deg)
-        rows.lat_deg[new], rows.lon_deg[new], rows.alt_m[new] = (
-            self.lat_deg[new],
-            self.lon_deg[new],
-            self.alt_m[new],
-        )
-        rows.position_source[new] = self.feed.source
-        turned = new & np.isfinite(self.heading_deg)
-        rows.heading_deg[turned], rows.heading_source[turned] = (
-            self.heading_deg[turned] % 360.0,
-            self.feed.source,
-        )
+        rows.put(new, self.lat_deg, self.lon_deg, self.alt_m, np.full(len(new), np.nan), self.feed.source)
+        rows.turn(new, self.heading_deg % 360.0, self.feed.source)
 
 
 def _instants(
     photos: Photos,
     body: Ints,
     feeds: Sequence[Feed],
-    own: bool,
-    named: Sequence[_Named],
+    named: Mapping[int, _Named],
     options: TimeOptions,
 ) -> tuple[Floats, Ints, _Rows]:
     """The time rule; returns instants, codes of their sources, and rows with what is to be said of them."""
     n = len(photos)
     local_s, offset_s, gps_s = photos.local_s, photos.offset_s, photos.gps_time_s
     table_s, table_source = np.full(n, np.nan), np.full(n, clock.NOTHING, np.int64)
-    lat, lon = (photos.lat_deg, photos.lon_deg) if own else (np.full(n, np.nan), np.full(n, np.nan))
-    for table in named:
-        # A table that places a photo and says when, says it better than the photo's own clock.
-        free = ~np.isfinite(table_s) if not own else ~np.isfinite(table_s) & ~np.isfinite(lat)
-        timed = free & np.isfinite(table.time_s)
-        table_s[timed] = table.time_s[timed]
-        table_source[timed] = _FROM_TABLE + list(feeds).index(table.feed)
-        clocked = free & ~timed & np.isfinite(table.local_s)
-        local_s = np.where(clocked, table.local_s, local_s)
-        offset_s, gps_s = np.where(clocked, np.nan, offset_s), np.where(clocked, np.nan, gps_s)
-        unplaced = ~np.isfinite(lat)
-        lat, lon = np.where(unplaced, table.lat_deg, lat), np.where(unplaced, table.lon_deg, lon)
+    lat, lon = np.full(n, np.nan), np.full(n, np.nan)
+    for number, feed in enumerate(feeds):
+        free = ~np.isfinite(lat)
+        if feed.scanned:
+            lat, lon = np.where(free, photos.lat_deg, lat), np.where(free, photos.lon_deg, lon)
+        if id(feed) in named:
+            # A table that places a photo and says when, says it better than the photo's own clock.
+            table = named[id(feed)]
+            placed = free & np.isfinite(table.lat_deg)
+            timed, clocked = placed & np.isfinite(table.time_s), placed & np.isfinite(table.local_s)
+            clocked &= ~timed
+            table_s[timed], table_source[timed] = table.time_s[timed], _FROM_TABLE + number
+            local_s = np.where(clocked, table.local_s, local_s)
+            offset_s, gps_s = np.where(clocked, np.nan, offset_s), np.where(clocked, np.nan, gps_s)
+            lat, lon = np.where(placed, table.lat_deg, lat), np.where(placed, table.lon_deg, lon)
     told = np.isfinite(table_s)
     local_s, gps_s = np.where(told, np.nan, local_s), np.where(told, np.nan, gps_s)
     if options.time_source == "clock":
@@ -248,14 +237,14 @@ def _instants(
     option = timezones.named(options.time_zone) if options.time_zone else None
     outing = clock.outings(local_s, body)
     zones = texts([None] * n)
-    wanted = clock.in_need_of_zone(local_s, offset_s, gps_s, outing)
-    if option is None and wanted.any():
-        zones = clock.fill_zones(timezones.zones_at(np.where(wanted, lat, np.nan), lon), outing, local_s)
-        without = np.array([z is None for z in zones.tolist()], bool) & wanted
+    decides = clock.in_need_of_zone(local_s, offset_s, gps_s, outing)
+    if option is None and decides.any():
+        zones = clock.fill_zones(timezones.zones_at(np.where(decides, lat, np.nan), lon), outing, local_s)
+        without = np.array([z is None for z in zones.tolist()], bool) & decides
         tracks = [t for feed in feeds for t in feed.tracks]
         if tracks and without.any():
             zones[without] = _zones_on_tracks(tracks, local_s[without])
-    reading = clock.readings(local_s, offset_s, zones, option)
+    reading = clock.readings(local_s, offset_s, zones, option, decides)
     instants = clock.instants(local_s, gps_s, reading, outing)
     time_s = np.where(told, table_s, instants.time_s)
     source = np.where(told, table_source, instants.source)
@@ -263,10 +252,10 @@ def _instants(
     rows = _unplaced(n)
     with np.errstate(invalid="ignore"):
         rows.say(np.flatnonzero(np.abs(instants.error_s) > 2.0), lambda i: _clock_words(instants.error_s[i]))
-        rows.say(np.flatnonzero(np.isfinite(instants.stale_s)), lambda i: _stale_words(instants.stale_s[i]))
-    tagged = (reading.source != clock.MACHINE) & (instants.source == clock.GPS)
-    rows.say(np.flatnonzero(tagged & (instants.zone_s != 0)), lambda i: _zone_words(instants.zone_s[i]))
-    by_clock = instants.source == reading.source
+    rows.say(np.flatnonzero(np.isfinite(instants.stale_s)), lambda i: _stale_words(instants.stale_s[i]))
+    shifted = (instants.source == clock.GPS) & (instants.zone_s != 0) & (reading.source != clock.MACHINE)
+    rows.say(np.flatnonzero(shifted), lambda i: _zone_words(int(reading.source[i]), instants.zone_s[i]))
+    by_clock = (source == reading.source) & ~told
     rows.say(
         np.flatnonzero(by_clock & (reading.odd == timezones.AMBIGUOUS)),
         lambda i: "its hour occurs twice that day (clocks go back); the first was taken",
@@ -275,10 +264,12 @@ def _instants(
         np.flatnonzero(by_clock & (reading.odd == timezones.SKIPPED)),
         lambda i: "its hour is skipped that day (clocks go forward); standard time was taken",
     )
-    machine = time.strftime("%Z")
     rows.say(
-        np.flatnonzero((source == clock.MACHINE) & ~told),
-        lambda i: f"its clock was read in this machine's zone ({machine}); give --time-zone if that is wrong",
+        np.flatnonzero(by_clock & (source == clock.MACHINE)),
+        lambda i: (
+            f"its clock was read in this machine's zone ({_offset_words(local_s[i] - time_s[i])}); "
+            "give --time-zone if that is wrong"
+        ),
     )
     return time_s, source, rows
 
@@ -299,8 +290,19 @@ def _stale_words(stale_s: float) -> str:
     return f"its own GPS time is {_span(abs(stale_s))} {'old' if stale_s > 0 else 'ahead'} (a stale fix)"
 
 
-def _zone_words(zone_s: float) -> str:
-    return f"its clock is set {_span(abs(zone_s))} {'behind' if zone_s > 0 else 'ahead of'} the zone there"
+def _zone_words(source: int, zone_s: float) -> str:
+    by = f"{_span(abs(zone_s))} {'behind' if zone_s > 0 else 'ahead'}"
+    if source == clock.OFFSET:
+        return f"its OffsetTime tag and its clock are {by} of GPS time, a whole zone"
+    if source == clock.OPTION:
+        return f"its clock in --time-zone is {by} of GPS time, a whole zone"
+    return f"its clock is set {by} of the zone there"
+
+
+def _offset_words(ahead_s: float) -> str:
+    """`UTC+02:00`."""
+    minutes = round(ahead_s / 60)
+    return f"UTC{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
 
 
 def _span(seconds: float) -> str:
@@ -340,30 +342,21 @@ def _zones_on_tracks(tracks: Sequence[Track], local_s: Floats) -> Texts:
 
 def _take_own(rows: _Rows, photos: Photos) -> None:
     new = ~np.isfinite(rows.lat_deg) & np.isfinite(photos.lat_deg)
-    rows.lat_deg[new], rows.lon_deg[new] = photos.lat_deg[new], photos.lon_deg[new]
-    rows.alt_m[new], rows.error_m[new] = photos.alt_m[new], photos.error_m[new]
-    rows.position_source[new] = photos.position_in[new]
-    for heading, name in ((photos.heading_deg, "exif"), (photos.course_deg, "course")):
-        turned = ~np.isfinite(rows.heading_deg) & np.isfinite(heading)
-        rows.heading_deg[turned], rows.heading_source[turned] = heading[turned], name
+    rows.put(new, photos.lat_deg, photos.lon_deg, photos.alt_m, photos.error_m, photos.position_in)
+    everywhere = np.ones(len(new), bool)
+    rows.turn(everywhere, photos.heading_deg, "exif")
+    rows.turn(everywhere, photos.course_deg, "course")
 
 
 def _take_tracks(rows: _Rows, feed: Feed, order_s: Floats, options: JoinOptions) -> None:
     joined = interpolate.join(feed.tracks, order_s, options)
     left = ~np.isfinite(rows.lat_deg)
     new = left & (joined.verdict == interpolate.LOCATED)
-    rows.lat_deg[new], rows.lon_deg[new], rows.alt_m[new] = (
-        joined.lat_deg[new],
-        joined.lon_deg[new],
-        joined.alt_m[new],
-    )
-    rows.error_m[new], rows.position_source[new] = joined.error_m[new], feed.source
-    turned = new & ~np.isfinite(rows.heading_deg) & np.isfinite(joined.course_deg)
-    rows.heading_deg[turned], rows.heading_source[turned] = joined.course_deg[turned], "track"
+    rows.put(new, joined.lat_deg, joined.lon_deg, joined.alt_m, joined.error_m, feed.source)
+    rows.turn(new, joined.course_deg, "track")
     # Of several tracks that do not reach a photo the nearest one is told of.
     with np.errstate(invalid="ignore"):
-        known = np.fmin(rows.before_s, rows.after_s)
-        tell = new | (left & ~(joined.seconds_off >= known))
+        tell = new | (left & ~(joined.seconds_off >= np.fmin(rows.before_s, rows.after_s)))
     rows.before_s[tell], rows.after_s[tell] = joined.before_s[tell], joined.after_s[tell]
     missed = tell & ~new & (joined.verdict != interpolate.UNTIMED)
     rows.outcome[missed] = np.where(joined.verdict[missed] == interpolate.IN_GAP, "in_gap", "outside_track")
@@ -381,7 +374,9 @@ def _judge(
         rows.outcome[~placed & ~timed] = "no_time"
     faulty = np.array([f is not None for f in photos.fault.tolist()], bool)
     rows.outcome[faulty] = photos.fault[faulty]
-    rows.lat_deg[faulty] = rows.lon_deg[faulty] = np.nan
+    for column in (rows.lat_deg, rows.lon_deg, rows.alt_m, rows.heading_deg, rows.error_m):
+        column[faulty] = np.nan  # a table may have named the file
+    rows.position_source[faulty] = rows.heading_source[faulty] = None
     for i in np.flatnonzero(faulty).tolist():
         rows.reasons[i] = [f"{photos.message[i]}; {photos.hint[i]}" if photos.hint[i] else photos.message[i]]
     bare = ~placed & ~faulty
@@ -394,7 +389,7 @@ def _judge(
     rows.say(
         np.flatnonzero(bare & (outcome == "in_gap")),
         lambda i: (
-            f"in a gap of the track: {_span(before[i])} after one fix, {_span(after[i])} before the next"
+            f"in a gap of the track: {_exactly(before[i])} after one fix, {_exactly(after[i])} before the next"
         ),
     )
     rows.say(
@@ -419,28 +414,25 @@ def _exactly(seconds: float) -> str:
 
 
 def _no_place_words(i: int, feeds: Sequence[Feed], named: Sequence[_Named], timed: bool) -> str:
-    words = []
-    for feed in feeds:
-        if feed.scanned:
-            words.append("its EXIF has no position")
-    for table in named:
-        where = ", ".join(shown(f) for f in table.feed.files)
-        if table.row[i] == naming.SEVERAL_PHOTOS:
-            words.append(f"a row of {where} fits several photos of that name; write the path there")
-        elif table.row[i] == naming.NO_PHOTO:
-            words.append(f"no row of {where} names it")
-        else:
-            words.append(f"its row of {where} has no position")
+    words = ["its EXIF has no position" for feed in feeds if feed.scanned]
+    words += [_row_words(table, i) for table in named]
     if not named:
-        words.append("give --track FILE" if timed else "and it has no capture time that a track could use")
+        words.append(
+            "give --track FILE" if timed else "it has no capture time either, which a track could use"
+        )
     return "; ".join(words)
 
 
-def _say(rows: _Rows, photos: Photos, source: Ints) -> None:
-    """What the scan found damaged stands at the front of the reason."""
-    noted: Mapping[int, str] = {i: note for i, note in enumerate(photos.note.tolist()) if note is not None}
-    for i, note in noted.items():
-        rows.reasons[i] = [note, *rows.reasons.get(i, [])]
+def _row_words(table: _Named, i: int) -> str:
+    where = ", ".join(shown(f) for f in table.feed.files)
+    row = int(table.row[i])
+    if row == naming.SEVERAL_PHOTOS:
+        return f"a row of {where} fits several photos of that name; write the path there"
+    if row == naming.SEVERAL_ROWS:
+        return f"several rows of {where} fit its name; write the path there"
+    if row == naming.NO_ROW:
+        return f"no row of {where} names it"
+    return f"in {where} it is among the {table.fault[i] or 'rows without a position'}"
 
 
 def is_known(places: Places) -> Bools:

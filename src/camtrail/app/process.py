@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+import numpy as np
+
 from camtrail.app.context import Context
-from camtrail.app.feeds import SourceOptions, feeds, is_track
+from camtrail.app.feeds import Feed, SourceOptions, feeds, is_track
 from camtrail.app.geotag import geotag as find_places
-from camtrail.app.scan import Scanned, ScanOptions
+from camtrail.app.scan import Scanned, ScanOptions, known_sources, suffix_of
 from camtrail.app.scan import scan as find_photos
 from camtrail.app.sequence import sequence as find_ranks
 from camtrail.catalog.store import Catalog
 from camtrail.core.errors import Failure, UsageError, worst
-from camtrail.core.model import OUTCOMES, Collection, Places, Ranks
+from camtrail.core.model import OUTCOMES, Collection, Photos, Places, Ranks, texts
 from camtrail.core.names import shown
 from camtrail.core.options import PRESETS, opt, resolve
 from camtrail.steps.clock import TimeOptions
@@ -59,6 +61,7 @@ class Result:
 
     command: str
     collections: list[Collection] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)  # PATHs that are no tracks, as typed
     failures: list[Failure[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
@@ -66,13 +69,7 @@ class Result:
 
     def counts(self) -> dict[str, int]:
         """How many photos came out as what, in the order of OUTCOMES; those that none came out as left out."""
-        found: Counter[str] = Counter()
-        for c in self.collections:
-            copies = sum(d is not None for d in c.ranks.duplicate_of.tolist())
-            found.update(c.places.outcome.tolist())
-            if copies:
-                found["duplicate"] += copies
-                found["located"] -= copies
+        found = Counter(outcome for c in self.collections for outcome in c.outcomes().tolist())
         return {o: found[o] for o in OUTCOMES if found[o]}
 
     @property
@@ -90,17 +87,17 @@ class Result:
 
 def scan(paths: Sequence[str], options: ProcessOptions, context: Context) -> Result:
     """Reads what is new or changed at PATHs; what is known of the others stays."""
-    return _run("scan", paths, options, context, _kept)
+    return _run("scan", paths, options, context)
 
 
 def geotag(paths: Sequence[str], options: ProcessOptions, context: Context) -> Result:
     """Scans, and finds when and where each photo was taken."""
-    return _run("geotag", paths, options, context, _placed)
+    return _run("geotag", paths, options, context, places=True)
 
 
 def sequence(paths: Sequence[str], options: ProcessOptions, context: Context) -> Result:
     """Scans, and orders photos by the places that `geotag` found; new photos by their own."""
-    return _run("sequence", paths, options, context, _ranked)
+    return _run("sequence", paths, options, context, ranks=True)
 
 
 def process(paths: Sequence[str], options: ProcessOptions, context: Context) -> Result:
@@ -117,147 +114,176 @@ def process(paths: Sequence[str], options: ProcessOptions, context: Context) -> 
     UsageError
         Options that contradict each other.
     """
-    return _run("process", paths, options, context, _processed)
+    return _run("process", paths, options, context, places=True, ranks=True)
 
 
 def known(command: str, paths: Sequence[str], options: ProcessOptions, context: Context) -> Result:
-    """What is known of the photos at PATHs; photos that nothing is known of are processed with defaults."""
-    return _run(command, paths, options, context, _kept_or_processed)
+    """What is known of the photos at PATHs.
+
+    Where nothing is known of any, they are processed with defaults. Photos that are new or changed since the
+    last run have what their own EXIF says, and stand outside of all sequences; a note says how many.
+    """
+    return _run(command, paths, options, context, fill=True)
 
 
-_Job = Callable[[Scanned, Catalog, Sequence[Any], ProcessOptions, list[str]], tuple[Places, Ranks]]
-
-
-def _run(command: str, paths: Sequence[str], options: ProcessOptions, context: Context, job: _Job) -> Result:
+def _run(
+    command: str,
+    paths: Sequence[str],
+    options: ProcessOptions,
+    context: Context,
+    *,
+    places: bool = False,
+    ranks: bool = False,
+    fill: bool = False,
+) -> Result:
+    """Scans; finds places and ranks, or takes those that were kept; `fill`: finds them where none were."""
     started = context.clock.monotonic_s()
-    tracks = [p for p in paths if is_track(p)]
-    photos = [p for p in paths if p not in tracks]
-    if not photos:
-        raise UsageError(
-            "no photo or folder is given" + (", only tracks" if tracks else ""), "name a folder of photos"
-        )
-    result = Result(command)
-    needs_feeds = job in (_placed, _processed)
-    if tracks and not needs_feeds:
+    tracks = [p for p in paths if is_track(p, context)]
+    named = [p for p in paths if p not in tracks]
+    if not named:
+        only = ", only tracks" if tracks else ""
+        raise UsageError(f"no photo or folder is given{only}", "name a folder of photos")
+    if tracks and not places:
         raise UsageError(f"{shown(tracks[0])} is a track, which {command} has no use for", "leave it out")
-    found, failed = feeds(options.sources, tracks, options.of_sources, context) if needs_feeds else ([], [])
-    result.failures += failed
-    for scanned in find_photos(photos, options.scan, context):
-        result.failures += scanned.failures
-        with Catalog(scanned.space.catalog) as catalog:
-            places, ranks = job(scanned, catalog, found, options, result.notes)
-            space = scanned.space
-            result.collections.append(
-                Collection(space.base, space.roots, scanned.root, scanned.photos, places, ranks)
-            )
-            if needs_feeds or job is _ranked:
-                counts = Result(command, [result.collections[-1]]).counts()
-                catalog.add_run(context.clock.now_s(), command, json.dumps(counts))
-        if scanned.tracks and needs_feeds and not any(f.tracks for f in found):
-            few = ", ".join(shown(t.rpartition("/")[2]) for t in scanned.tracks[:3])
-            if any(o in ("no_place",) for o in places.outcome.tolist()):
-                result.notes.append(
-                    f"there are tracks beside the photos ({few}); give --track FILE to use them"
-                )
+    result = Result(command, paths=named)
+    found: list[Feed] = []
+    if places:
+        found, result.failures = feeds(options.sources, tracks, options.of_sources, context)
+    parts = find_photos(named, options.scan, context)
+    placed = _places_of(parts, found, options, result.notes) if places else [None] * len(parts)
+    for part, at in zip(parts, placed):
+        result.failures += part.failures
+        result.notes += part.notes
+        with Catalog(part.space.catalog) as catalog:
+            collection = _settled(part, at, catalog, options, result.notes, ranks=ranks, fill=fill)
+            result.collections.append(collection)
+            if places or ranks:
+                counts = json.dumps(Result(command, [collection]).counts())
+                catalog.add_run(context.clock.now_s(), command, counts)
+        if places and not any(feed.tracks for feed in found):
+            result.notes += _unused_tracks(part, collection, context)
     result.elapsed_s = context.clock.monotonic_s() - started
     return result
 
 
-def _processed(
-    scanned: Scanned, catalog: Catalog, found: Sequence[Any], options: ProcessOptions, notes: list[str]
-) -> tuple[Places, Ranks]:
-    places = _find_places(scanned, found, options, notes)
-    ranks = _find_ranks(scanned, places, options)
-    catalog.put_answers(scanned.photos.path.tolist(), places, ranks)
-    return places, ranks
-
-
-def _placed(
-    scanned: Scanned, catalog: Catalog, found: Sequence[Any], options: ProcessOptions, notes: list[str]
-) -> tuple[Places, Ranks]:
-    places = _find_places(scanned, found, options, notes)
-    catalog.put_answers(scanned.photos.path.tolist(), places, None)
-    return places, Ranks.none(places)
-
-
-def _ranked(
-    scanned: Scanned, catalog: Catalog, found: Sequence[Any], options: ProcessOptions, notes: list[str]
-) -> tuple[Places, Ranks]:
-    places, fresh = _places_kept(scanned, catalog, options)
-    ranks = _find_ranks(scanned, places, options)
-    paths = scanned.photos.path.tolist()
-    if fresh:
-        catalog.put_answers(paths, places, ranks)
-    else:
-        catalog.put_ranks(paths, ranks)
-    return places, ranks
-
-
-def _kept(
-    scanned: Scanned, catalog: Catalog, found: Sequence[Any], options: ProcessOptions, notes: list[str]
-) -> tuple[Places, Ranks]:
-    places, _ = _places_kept(scanned, catalog, options)
-    return places, _ranks_kept(scanned, catalog, places)
-
-
-def _kept_or_processed(
-    scanned: Scanned, catalog: Catalog, found: Sequence[Any], options: ProcessOptions, notes: list[str]
-) -> tuple[Places, Ranks]:
-    places, fresh = _places_kept(scanned, catalog, options)
-    if fresh == len(places) and fresh:
-        ranks = _find_ranks(scanned, places, options)
-        catalog.put_answers(scanned.photos.path.tolist(), places, ranks)
-        return places, ranks
-    return places, _ranks_kept(scanned, catalog, places)
-
-
-def _find_places(scanned: Scanned, found: Sequence[Any], options: ProcessOptions, notes: list[str]) -> Places:
-    space = scanned.space
-    places, said = find_places(scanned.photos, space.base, space.roots, found, options.time, options.join)
+def _places_of(
+    parts: Sequence[Scanned], found: Sequence[Feed], options: ProcessOptions, notes: list[str]
+) -> list[Places]:
+    """Places of the photos of all parts, found together: a name in a table is judged against all of them."""
+    photos = Photos.joined(
+        [
+            replace(part.photos, path=texts([part.space.absolute(p) for p in part.photos.path.tolist()]))
+            for part in parts
+        ]
+    )
+    roots = [root for part in parts for root in (*part.roots, part.space.base)]
+    places, said = find_places(photos, roots, found, options.time, options.join)
     notes += said
-    return places
+    ends = np.cumsum([len(part.photos) for part in parts])
+    return [places.take(np.arange(end - len(part.photos), end)) for part, end in zip(parts, ends)]
 
 
-def _find_ranks(scanned: Scanned, places: Places, options: ProcessOptions) -> Ranks:
-    space, preset = scanned.space, options.preset.preset
-    # A state elsewhere has absolute paths; ids are to be the same as of one beside the photos.
-    below = (
-        space.relative(space.roots[0]) if not space.state.startswith(space.base.rstrip("/") + "/.") else ""
+def _settled(
+    part: Scanned,
+    places: Places | None,
+    catalog: Catalog,
+    options: ProcessOptions,
+    notes: list[str],
+    *,
+    ranks: bool,
+    fill: bool,
+) -> Collection:
+    """What a run knows of one part at its end; what it found is kept."""
+    paths = part.photos.path.tolist()
+    fresh = len(paths)
+    is_found = places is not None
+    if places is None:
+        places, fresh = _places_kept(part, catalog, options)
+    if ranks or (fill and 0 < fresh == len(paths)):
+        standing = _ranked(part, places, fresh, catalog, options)
+    elif is_found:
+        standing = Ranks.none(places)
+        catalog.put_answers(paths, places, None)
+        catalog.drop_ranks(_beside(part, catalog))
+    else:
+        standing = _ranks_kept(part, catalog, places)
+        if fill and fresh:
+            notes.append(
+                f"{fresh} photos are new or changed since the last run and stand here as their EXIF has them; "
+                "run camtrail process"
+            )
+    return Collection(part.space.base, part.roots, part.root, part.photos, places, standing)
+
+
+def _ranked(part: Scanned, places: Places, fresh: int, catalog: Catalog, options: ProcessOptions) -> Ranks:
+    """Ranks of a part's photos, found and kept; of those beside them, too, which belong to the same sequences."""
+    paths = part.photos.path.tolist()
+    beside = _beside(part, catalog)
+    photos, at = part.photos, places
+    if beside:
+        rows, kept = catalog.photos(), catalog.places()
+        beside = [p for p in beside if p in kept]
+        photos = Photos.joined([photos, Photos.of_rows([rows[p] for p in beside])])
+        at = Places.joined([at, Places.of_rows([kept[p] for p in beside])])
+    preset = options.preset.preset
+    ranks = find_ranks(
+        photos, at, resolve(options.split, preset), options.turn, resolve(options.repeat, preset)
     )
-    return find_ranks(
-        scanned.photos,
-        places,
-        resolve(options.split, preset),
-        options.turn,
-        resolve(options.repeat, preset),
-        below=below,
-    )
+    n = len(paths)
+    own = ranks.take(np.arange(n))
+    if fresh:
+        catalog.put_answers(paths, places, own)
+    else:
+        catalog.put_ranks(paths, own)
+    if beside:
+        catalog.put_ranks(beside, ranks.take(np.arange(n, len(photos))))
+    return own
 
 
-def _places_kept(scanned: Scanned, catalog: Catalog, options: ProcessOptions) -> tuple[Places, int]:
+def _beside(part: Scanned, catalog: Catalog) -> list[str]:
+    """Photos that are known in the folders of a part's photos and do not belong to it: PATHs may be single files."""
+    if part.is_whole:
+        return []
+    here = set(part.photos.path.tolist())
+    folders = {p.rpartition("/")[0] for p in here}
+    return [p for p in sorted(catalog.photos()) if p.rpartition("/")[0] in folders and p not in here]
+
+
+def _places_kept(part: Scanned, catalog: Catalog, options: ProcessOptions) -> tuple[Places, int]:
     """Places as they were kept, those of new photos found with defaults; and how many were new."""
-    kept: dict[str, tuple[Any, ...]] = {}
-    for root in scanned.space.roots:
-        kept.update(catalog.places(scanned.space.relative(root)))
-    paths = scanned.photos.path.tolist()
+    kept = _kept(part, catalog.places)
+    paths = part.photos.path.tolist()
     missing = sum(p not in kept for p in paths)
     if not missing:
         return Places.of_rows([kept[p] for p in paths]), 0
-    from camtrail.app.feeds import Feed
-
-    new = _find_places(scanned, [Feed("exif", scanned=True)], options, [])
-    if missing == len(paths):
-        return new, missing
-    rows = zip(*(getattr(new, name).tolist() for name in Places.__slots__))
-    return Places.of_rows([kept.get(p, row) for p, row in zip(paths, rows)]), missing
+    (new,) = _places_of([part], [Feed("exif", scanned=True)], options, [])
+    return Places.of_rows([kept.get(p, row) for p, row in zip(paths, _rows(new))]), missing
 
 
-def _ranks_kept(scanned: Scanned, catalog: Catalog, places: Places) -> Ranks:
-    kept: dict[str, tuple[Any, ...]] = {}
-    for root in scanned.space.roots:
-        kept.update(catalog.ranks(scanned.space.relative(root)))
-    none = Ranks.none(places)
-    if not kept:
-        return none
-    rows = zip(*(getattr(none, name).tolist() for name in Ranks.__slots__))
-    return Ranks.of_rows([kept.get(p, row) for p, row in zip(scanned.photos.path.tolist(), rows)])
+def _ranks_kept(part: Scanned, catalog: Catalog, places: Places) -> Ranks:
+    kept = _kept(part, catalog.ranks)
+    rows = zip(part.photos.path.tolist(), _rows(Ranks.none(places)))
+    return Ranks.of_rows([kept.get(p, row) for p, row in rows])
+
+
+def _kept(part: Scanned, load: Callable[[str], dict[str, tuple[Any, ...]]]) -> dict[str, tuple[Any, ...]]:
+    found: dict[str, tuple[Any, ...]] = {}
+    for root in part.space.roots:
+        found.update(load(part.space.relative(root)))
+    return found
+
+
+def _rows(table: Places | Ranks) -> Iterator[tuple[Any, ...]]:
+    return zip(*(getattr(table, f.name).tolist() for f in fields(table)))
+
+
+def _unused_tracks(part: Scanned, collection: Collection, context: Context) -> list[str]:
+    """A hint at recorded tracks beside photos that have no place; what camtrail exported itself is none."""
+    if not part.tracks or "no_place" not in collection.outcomes().tolist():
+        return []
+    from camtrail.app.export import is_ours
+
+    suffixes = frozenset().union(*(s.suffixes for s in known_sources().values() if s.only_tracks))
+    found = [t for t in part.tracks if suffix_of(t) in suffixes and not is_ours(t, context)]
+    few = ", ".join(shown(part.space.as_typed(part.space.relative(t))) for t in found[:3])
+    return [f"there are tracks beside the photos ({few}); give --track FILE to use them"] if found else []

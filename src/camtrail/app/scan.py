@@ -14,6 +14,7 @@ import numpy as np
 
 import camtrail.sources
 from camtrail.app.context import Context
+from camtrail.app.state import FOLDER as STATE
 from camtrail.app.state import Workspace, workspaces
 from camtrail.catalog.store import Catalog
 from camtrail.core.errors import Failure, InputError, UnreadableFile
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from camtrail.executors.dask import Dask
     from camtrail.executors.processes import Processes
 
-__all__ = ["ScanOptions", "Scanned", "known_sources", "scan"]
+__all__ = ["ScanOptions", "Scanned", "known_sources", "read_one", "scan", "source_suffixes", "suffix_of"]
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class ScanOptions:
 
     state_dir: str = opt("", "folder for the state, in place of .camtrail beside the photos")
     skip_subfolders: bool = opt(False, "leave folders inside PATH alone")
-    workers: int = opt(0, "processes that read photos; 0: as many as pay off")
+    workers: int = opt(0, "processes that read photos; 0: as many as pay off", least=0, most=1024)
     scheduler: str = opt("", "address of a Dask scheduler whose workers read the photos")
 
 
@@ -64,10 +65,13 @@ class Scanned:
 
     space: Workspace
     photos: Photos
-    root: Ints  # (n,) index into space.roots
+    roots: tuple[str, ...]  # absolute folders that they were found under
+    root: Ints  # (n,) index into `roots`
     failures: list[Failure[str]]  # items are paths as the user knows them
     tracks: list[str]  # absolute, files of known sources that lie beside the photos
+    notes: list[str]  # what else is to be said
     read: int  # how many files were read; the others were known
+    is_whole: bool  # whether all photos of the folders are here: no PATH is a single file
 
 
 @functools.cache
@@ -92,12 +96,12 @@ def scan(paths: Sequence[str], options: ScanOptions, context: Context) -> list[S
     Raises
     ------
     InputError
-        A PATH is not there, or none is given.
+        A PATH is not there, or is a folder that may not be read.
     StorageError, CatalogError
         The state cannot be written.
     """
     done = []
-    for space in workspaces(context.fs, paths, options.state_dir):
+    for space in workspaces(context.fs, paths, options.state_dir, flat=options.skip_subfolders):
         with Catalog(space.catalog) as catalog:
             done.append(_scan_one(space, catalog, options, context))
     return done
@@ -105,20 +109,20 @@ def scan(paths: Sequence[str], options: ScanOptions, context: Context) -> list[S
 
 def _scan_one(space: Workspace, catalog: Catalog, options: ScanOptions, context: Context) -> Scanned:
     failures: list[Failure[str]] = []
-    tracks: list[str] = []
+    seen = _Seen()
     found: dict[str, tuple[Entry, int]] = {}
     known: dict[str, Row] = {}
-    whole: list[str] = []  # folders that were walked: what is known below and not found is gone
+    folders: list[str] = []
     for number, root in enumerate(space.roots):
         known.update(catalog.photos(space.relative(root)))
-        for entry in _files(context.fs, root, options.skip_subfolders, space, failures):
+        for entry in _files(context.fs, root, options.skip_subfolders, space, failures, seen):
             suffix = suffix_of(entry.name)
             if suffix in READABLE or suffix in _OTHER_PHOTOS or suffix in _VIDEOS or entry.path == root:
                 found.setdefault(space.relative(entry.path), (entry, number))
             elif suffix in source_suffixes():
-                tracks.append(entry.path)
-        if not options.skip_subfolders:
-            whole.append(space.relative(root))
+                seen.tracks.append(entry.path)
+        is_file = space.relative(root) in found
+        folders.append(root.rpartition("/")[0] or "/" if is_file else root)
     order = sorted(found, key=os.fsencode)
     rows: dict[str, Row] = {}
     todo: list[Entry] = []
@@ -134,18 +138,63 @@ def _scan_one(space: Workspace, catalog: Catalog, options: ScanOptions, context:
     with closing(_read(space, catalog, todo, known, failures, options, context)) as read_rows:
         for row in read_rows:
             rows[row[0]] = row
-    catalog.forget(p for p in known.keys() - found.keys() if any(_is_below(p, w) for w in whole))
+    catalog.forget(p for p in known.keys() - found.keys() if _is_gone(p, seen.folders))
     photos = Photos.of_rows([rows[p] for p in order])
     number_of = np.array([found[p][1] for p in order], np.int64)
-    return Scanned(space, photos, number_of, failures, sorted(tracks), len(todo))
+    return Scanned(
+        space,
+        photos,
+        tuple(folders),
+        number_of,
+        failures,
+        sorted(seen.tracks),
+        seen.notes(),
+        len(todo),
+        is_whole=folders == list(space.roots),
+    )
 
 
-def _is_below(path: str, folder: str) -> bool:
-    return not folder or path == folder or path.startswith(folder + "/")
+def _is_gone(path: str, listed: dict[str, set[str]]) -> bool:
+    """Whether the nearest folder above that could be listed does not have what leads to the path."""
+    name = path
+    while name:
+        folder, _, last = name.rpartition("/")
+        if folder in listed:
+            return last not in listed[folder] or name == path
+        name = folder
+    return False
+
+
+class _Seen:
+    """What a walk came by."""
+
+    def __init__(self) -> None:
+        self.folders: dict[str, set[str]] = {}  # folder that was listed -> its folders; relative
+        self.tracks: list[str] = []
+        self.links: list[str] = []
+        self.states: list[str] = []
+
+    def notes(self) -> list[str]:
+        """What people should know of it."""
+        said = []
+        if self.links:
+            said.append(
+                f"{_few(self.links)}: links to folders are not followed; name what they point to as a PATH"
+            )
+        if self.states:
+            said.append(
+                f"{_few(self.states)}: has a state of its own from an earlier run, which is not updated"
+            )
+        return said
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(shown(n) for n in names[:3]) + more
 
 
 def _files(
-    fs: FileSystem, root: str, flat: bool, space: Workspace, failures: list[Failure[str]]
+    fs: FileSystem, root: str, flat: bool, space: Workspace, failures: list[Failure[str]], seen: _Seen
 ) -> Iterator[Entry]:
     """Files at or below a root; hidden names are passed over, links to folders not followed."""
     top = fs.entry(root)
@@ -155,21 +204,24 @@ def _files(
     waiting = [root]
     while waiting:
         folder = waiting.pop()
+        below = space.relative(folder)
         try:
             entries = fs.entries(folder)
         except InputError as e:
-            failures.append(
-                Failure(space.as_typed(space.relative(folder)), e.code, e.reason, e.hint, e.retryable)
-            )
+            if folder == root:
+                raise InputError(space.as_typed(below), e.reason, e.hint) from e
+            failures.append(Failure(space.as_typed(below), e.code, e.reason, e.hint, e.retryable))
             continue
+        seen.folders[below] = {e.name for e in entries if e.kind == "folder"}
         for entry in entries:
             if entry.name.startswith("."):
-                continue
-            if entry.kind == "folder":
+                if entry.name == STATE and folder != space.base and entry.kind == "folder":
+                    seen.states.append(space.as_typed(below))
+            elif entry.kind == "folder":
                 if not flat:
                     waiting.append(entry.path)
             elif entry.kind == "link":
-                log.info("%s: a link to a folder, not followed", shown(entry.path))
+                seen.links.append(space.as_typed(space.relative(entry.path)))
             else:
                 yield entry
 

@@ -26,15 +26,12 @@ def sequence(
     split: SplitOptions,
     turn: DirectionOptions,
     repeat: DuplicateOptions,
-    *,
-    below: str = "",
 ) -> Ranks:
     """Photos with a place and a time, put into sequences, per folder and camera body.
 
     Parameters
     ----------
     split, repeat : resolved by a preset
-    below : folder that names of folders count from in the sequences' ids
 
     Returns
     -------
@@ -63,7 +60,7 @@ def sequence(
         label, index = sequences.index_in(label, split.max_images)
         _derive(rows, label, lat, lon, heading, heading_source, everywhere=turn.interpolate_directions)
         label_of[rows], index_of[rows] = label, index
-    ids = _ids(photos, places, label_of, index_of, below)
+    ids = _ids(photos, places, label_of, index_of)
     paths = photos.path.tolist()
     return Ranks(
         direction.turned(heading, turn.offset_angle_deg),
@@ -93,15 +90,23 @@ def _derive(
     heading[rows[wanted]], source[rows[wanted]] = way[wanted], "sequence"
 
 
-def _ids(photos: Photos, places: Places, label: Ints, index: Ints, below: str) -> list[str]:
-    """Id of each sequence: uuid5 of its folder, camera, and first photo. The same input, the same id."""
+def _ids(photos: Photos, places: Places, label: Ints, index: Ints) -> list[str]:
+    """Id of each sequence: uuid5 of its camera and its first photo, wherever the folder lies.
+
+    Of a copy of the same sequence in another folder the second one's id takes in the path, too.
+    """
     first = np.flatnonzero(index == 0)
     first = first[np.argsort(label[first])]
-    made = []
+    made: list[str] = []
+    taken: set[str] = set()
     for i in first.tolist():
-        path = photos.path[i].removeprefix(below).lstrip("/")
-        parts = (path, photos.make[i], photos.model[i], photos.serial[i], f"{places.order_s[i]:.3f}")
-        made.append(str(uuid.uuid5(_NAMES, "\n".join(shown(p or "") for p in parts))))
+        name = photos.path[i].rpartition("/")[2]
+        parts = (name, photos.make[i], photos.model[i], photos.serial[i], f"{places.order_s[i]:.3f}")
+        words = "\n".join(shown(p or "") for p in parts)
+        made.append(str(uuid.uuid5(_NAMES, words)))
+        if made[-1] in taken:
+            made[-1] = str(uuid.uuid5(_NAMES, f"{words}\n{shown(photos.path[i])}"))
+        taken.add(made[-1])
     return made
 
 
@@ -112,4 +117,4 @@ def _why(i: int, kept: int, places: Places, heading: Floats, paths: list[str]) -
     )[0]
     turn = abs((heading[i] - heading[kept] + 180.0) % 360.0 - 180.0)
     angle = f" and {turn:.0f}°" if turn == turn else ", heading unknown,"
-    return f"{apart:.2f} m{angle} from {shown(paths[kept])}"
+    return f"{apart:.2f} m{angle} from {shown(paths[kept].rpartition('/')[2])}"

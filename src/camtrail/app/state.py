@@ -14,6 +14,7 @@ from camtrail.core.names import shown
 __all__ = ["FOLDER", "Workspace", "absolute", "existing", "workspaces"]
 
 FOLDER = ".camtrail"
+CATALOG = "catalog.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,26 @@ class Workspace:
     @property
     def catalog(self) -> str:
         """The catalog's file."""
-        return f"{self.state}/catalog.sqlite"
+        return f"{self.state}/{CATALOG}"
+
+    def has_catalog(self, fs: FileSystem) -> bool:
+        """Whether something was kept already."""
+        try:
+            return fs.entry(self.catalog).kind == "file"
+        except InputError:
+            return False
 
     def relative(self, path: str) -> str:
         """An absolute path as the state has it; "" for the base itself."""
         return path[len(self.base.rstrip("/")) + 1 :]
 
+    def absolute(self, path: str) -> str:
+        """A path of the state as an absolute one."""
+        return f"{self.base.rstrip('/')}/{path}"
+
     def as_typed(self, path: str) -> str:
         """A path relative to the base in the words of the user."""
-        whole = f"{self.base.rstrip('/')}/{path}"
+        whole = self.absolute(path) if path else self.base
         for root, given in zip(self.roots, self.given):
             if whole == root:
                 return given
@@ -51,33 +63,40 @@ def absolute(path: str) -> str:
     return whole.replace("\\", "/") if os.name == "nt" else whole
 
 
-def workspaces(fs: FileSystem, paths: Sequence[str], state_dir: str = "") -> list[Workspace]:
+def workspaces(
+    fs: FileSystem, paths: Sequence[str], state_dir: str = "", *, flat: bool = False
+) -> list[Workspace]:
     """PATHs grouped by the state they belong to; a state folder that is missing is made.
 
     Parameters
     ----------
-    paths : as typed; folders or files
+    paths : as typed; folders or files. Of two names for one place the first counts
     state_dir : a folder for the state in place of `.camtrail`; paths in it are then absolute
+    flat : folders are not walked into, so that one PATH does not cover another below it
 
     Raises
     ------
     InputError
         A PATH is not there.
     """
-    roots: dict[str, tuple[str, bool]] = {}
+    roots: dict[str, tuple[str, str, bool]] = {}  # real path -> absolute, as typed, whether a folder
     for given in paths:
         try:
             entry = fs.entry(given)
         except InputError as e:
             raise InputError(given, e.reason, e.hint) from e
-        roots.setdefault(absolute(given), (given, entry.kind == "folder"))
-    made: dict[tuple[str, str], list[str]] = {}
-    for root in sorted(roots, key=lambda r: (r.count("/"), r)):  # a folder's state before that of its parts
-        folder = root if roots[root][1] else root.rpartition("/")[0] or "/"
+        roots.setdefault(fs.real(given), (absolute(given), given, entry.kind == "folder"))
+    whole = [] if flat else [real.rstrip("/") + "/" for real, (_, _, is_folder) in roots.items() if is_folder]
+    made: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    # A folder's state is made before that of its parts.
+    for real, (root, given, is_folder) in sorted(roots.items(), key=lambda r: (r[0].count("/"), r[0])):
+        if any(real.startswith(folder) and real + "/" != folder for folder in whole):
+            continue
+        folder = root if is_folder else root.rpartition("/")[0] or "/"
         key = _given_state(fs, folder, state_dir) if state_dir else _own_state(fs, folder)
-        made.setdefault(key, []).append(root)
+        made.setdefault(key, []).append((root, given))
     return [
-        Workspace(base, state, tuple(sorted(rs)), tuple(roots[r][0] for r in sorted(rs)))
+        Workspace(base, state, tuple(r for r, _ in sorted(rs)), tuple(g for _, g in sorted(rs)))
         for (base, state), rs in made.items()
     ]
 
@@ -100,7 +119,7 @@ def _own_state(fs: FileSystem, folder: str) -> tuple[str, str]:
     state = f"{folder.rstrip('/')}/{FOLDER}"
     try:
         fs.make_folder(state)
-        if fs.is_writable_folder(state):
+        if fs.is_writable_folder(state) and fs.is_writable_file(f"{state}/{CATALOG}"):
             return folder, state
     except OSError:
         pass
@@ -120,7 +139,7 @@ def _found_state(fs: FileSystem, folder: str) -> tuple[str, str] | None:
     above = folder
     while True:
         state = f"{above.rstrip('/')}/{FOLDER}"
-        if fs.is_writable_folder(state):
+        if fs.is_writable_folder(state) and fs.is_writable_file(f"{state}/{CATALOG}"):
             return above, state
         parent = above.rpartition("/")[0] or "/"
         if parent == above or parent.endswith(":"):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from camtrail.app.context import Context
+from camtrail.app.feeds import is_track
 from camtrail.app.process import ProcessOptions, Result, known
 from camtrail.app.scan import ScanOptions
 from camtrail.app.state import existing
 from camtrail.catalog.store import Catalog
+from camtrail.core.errors import UsageError
 from camtrail.core.model import OUTCOMES, Item
 from camtrail.core.names import shown
 
@@ -44,8 +45,10 @@ def status(paths: Sequence[str], options: ScanOptions, context: Context) -> list
 
 
 def _status(path: str, options: ScanOptions, context: Context) -> Known:
+    if is_track(path, context):
+        raise UsageError(f"{shown(path)}: is a track, of which nothing is kept", "name a folder of photos")
     space = existing(context.fs, path, options.state_dir)
-    if space is None or not os.path.isfile(space.catalog):
+    if space is None or not space.has_catalog(context.fs):
         return Known(path)
     below = space.relative(space.roots[0])
     with Catalog(space.catalog) as catalog:
@@ -62,7 +65,17 @@ def _iso(time_s: float) -> str:
 
 
 def why(photo: str, options: ProcessOptions, context: Context) -> tuple[Result, list[tuple[str, str]]]:
-    """Everything known of one photo, as (name, words) in the order of reading."""
+    """Everything known of one photo, as (name, words) in the order of reading.
+
+    Raises
+    ------
+    UsageError
+        The path is a folder.
+    InputError
+        There is no such file.
+    """
+    if context.fs.entry(photo).kind == "folder":
+        raise UsageError(f"{shown(photo)}: is a folder", "name one photo")
     result = known("why", [photo], options, context)
     items = [item for c in result.collections for item in c.items()]
     return result, _facts(items[0])
@@ -86,7 +99,8 @@ def _facts(item: Item) -> list[tuple[str, str]]:
         if seconds == seconds:
             facts.append((name, f"{seconds:.1f} s"))
     if item.heading_deg == item.heading_deg:
-        facts.append(("heading", f"{item.heading_deg:.1f}° (from {item.heading_source})"))
+        north = ", magnetic north" if item.heading_ref == "M" else ""
+        facts.append(("heading", f"{item.heading_deg:.1f}° (from {item.heading_source}{north})"))
     if item.sequence:
         facts.append(("sequence", f"{item.sequence}, photo {item.sequence_index + 1}"))
     camera = " ".join(v for v in (item.make, item.model, item.serial) if v)

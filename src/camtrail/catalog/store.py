@@ -282,6 +282,12 @@ class Catalog:
             else:
                 self._put(db, "ranks", keys, ranks)
 
+    def drop_ranks(self, paths: Sequence[str]) -> None:
+        """Forgets where photos stand among the others."""
+        if paths:
+            with self._writing() as db:
+                db.executemany("DELETE FROM ranks WHERE path = ?", [(os.fsencode(p),) for p in paths])
+
     def put_ranks(self, paths: Sequence[str], ranks: Ranks) -> None:
         """Stores where photos stand among the others."""
         with self._writing() as db:

@@ -12,7 +12,7 @@ import click
 from camtrail.core.errors import UsageError
 from camtrail.core.options import Option, options_of
 
-__all__ = ["build", "configured", "parameters"]
+__all__ = ["build", "config_path", "configured", "leaves", "parameters"]
 
 T = TypeVar("T")
 
@@ -108,6 +108,8 @@ def configured(known: Callable[[], Iterable[Option]]) -> dict[str, Any]:
             table = tomllib.load(file).get("options", {})
     except (tomllib.TOMLDecodeError, OSError) as e:
         raise UsageError(f"{path}: cannot be used ({e})", "correct it or move it away") from e
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: options is no table", "write [options] above the options")
     by_key: dict[str, Option] = {}
     for o in known():
         for key in (o.name, o.flag[2:], *(a.lstrip("-") for a in o.aliases)):

@@ -8,8 +8,8 @@ from camtrail.app import process as app
 from camtrail.app.feeds import SourceOptions
 from camtrail.app.process import PresetOptions
 from camtrail.app.scan import ScanOptions
-from camtrail.cli.process import rest, run_job, summary
-from camtrail.cli.terminal import Run, show, source_classes, verb
+from camtrail.cli.process import ended, rest, run_job, summary
+from camtrail.cli.terminal import Run, VerdictOptions, show, source_classes, verb
 from camtrail.steps.clock import TimeOptions
 from camtrail.steps.direction import DirectionOptions
 from camtrail.steps.duplicates import DuplicateOptions
@@ -19,12 +19,12 @@ from camtrail.steps.sequences import SplitOptions
 __all__ = ["geotag", "scan", "sequence"]
 
 
-@verb("scan", "Read what is new or changed at PATHs.", ScanOptions, fail_on=True)
+@verb("scan", "Read what is new or changed at PATHs.", ScanOptions, VerdictOptions)
 def scan(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
     """The first part of the main job."""
-    result, _ = run_job(run, paths, values, app.scan)
-    show(run, result, rest=rest(paths))
-    return result.exit_code(run.fail_on)
+    result, options = run_job(run, paths, values, app.scan)
+    show(run, result, rest=rest(result, options))
+    return ended(result, values)
 
 
 @verb(
@@ -34,14 +34,14 @@ def scan(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
     SourceOptions,
     TimeOptions,
     JoinOptions,
+    VerdictOptions,
     *source_classes(),
-    fail_on=True,
 )
 def geotag(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
     """The second part of the main job."""
-    result, _ = run_job(run, paths, values, app.geotag)
-    show(run, result, rest=rest(paths))
-    return result.exit_code(run.fail_on)
+    result, options = run_job(run, paths, values, app.geotag)
+    show(run, result, rest=rest(result, options))
+    return ended(result, values)
 
 
 @verb(
@@ -52,13 +52,13 @@ def geotag(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
     SplitOptions,
     DirectionOptions,
     DuplicateOptions,
-    fail_on=True,
+    VerdictOptions,
 )
 def sequence(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
     """The third part of the main job."""
     result, options = run_job(run, paths, values, app.sequence)
     show(
-        run, result, rest=rest(paths), summary=summary(result, options),
+        run, result, rest=rest(result, options), summary=summary(result, options),
         sequences=result.sequences, preset=options.preset.preset,
     )  # fmt: skip
-    return result.exit_code(run.fail_on)
+    return ended(result, values)

@@ -8,22 +8,34 @@ import os
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import click
+import numpy as np
 
 from camtrail.app.context import Context
 from camtrail.app.process import Result
 from camtrail.app.scan import known_sources
 from camtrail.cli.main import SETTINGS
 from camtrail.cli.options import build, configured, leaves, parameters
-from camtrail.core.errors import Failure, UsageError
-from camtrail.core.model import OUTCOMES, Item
+from camtrail.core.errors import CamtrailError, Failure, InputError, UsageError, failure_of
+from camtrail.core.model import OUTCOMES
 from camtrail.core.names import shown
-from camtrail.core.options import options_of
+from camtrail.core.options import opt, options_of
 
-__all__ = ["Run", "as_json", "show", "source_options", "verb"]
+__all__ = [
+    "Run",
+    "VerdictOptions",
+    "all_classes",
+    "as_json",
+    "problems",
+    "show",
+    "source_classes",
+    "source_options",
+    "verb",
+]
 
 _MOST_ROWS = 20
 _QUIET_START_S = 0.7
@@ -35,7 +47,6 @@ class Run:
     def __init__(self, values: dict[str, Any]) -> None:
         self.json: bool = values.pop("as_json")
         self.quiet: bool = values.pop("quiet")
-        self.fail_on: Sequence[str] = values.pop("fail_on", ())
         verbose: bool = values.pop("verbose")
         bar = not values.pop("no_progress") and not self.quiet and sys.stderr.isatty()
         self._bar = _Bar() if bar else None
@@ -95,12 +106,15 @@ _COMMON = [
     click.Option(["-q", "--quiet"], is_flag=True, help="say errors only"),
     click.Option(["--no-progress"], is_flag=True, help="draw no progress bar"),
 ]
-_FAIL_ON = click.Option(
-    ["--fail-on"],
-    multiple=True,
-    type=click.Choice(OUTCOMES, case_sensitive=False),
-    help="end with 3 when a photo comes out as this; may be given several times",
-)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictOptions:
+    """When a verdict counts as a failure."""
+
+    fail_on: tuple[str, ...] = opt(
+        (), "end with 3 when a photo comes out as this; may be given several times", choices=OUTCOMES
+    )
 
 
 def source_classes() -> list[type[Any]]:
@@ -118,7 +132,6 @@ def verb(
     about: str,
     *classes: type[Any],
     many: bool = True,
-    fail_on: bool = False,
     metavar: str = "PATH",
 ) -> Callable[[Callable[[Run, tuple[str, ...], dict[str, Any]], int]], click.Command]:
     """A command out of a function of (run, paths, values) that returns the exit code."""
@@ -134,6 +147,11 @@ def verb(
             except BrokenPipeError:  # the reader of a pipe has enough
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return 0
+            except CamtrailError as e:
+                if run.json:
+                    failed = failure_of(e.path if isinstance(e, InputError) else "", e)
+                    click.echo(as_json(Result(name, failures=[failed])))
+                raise
             finally:
                 run.end()
 
@@ -145,7 +163,7 @@ def verb(
             callback=call,
             help=about,
             short_help=about,
-            params=[argument, *parameters(*classes), *([_FAIL_ON] if fail_on else []), *_COMMON],
+            params=[argument, *parameters(*classes), *_COMMON],
             context_settings=SETTINGS,
         )
         command.classes = classes
@@ -175,8 +193,10 @@ def all_classes(mine: Iterable[type[Any]]) -> list[type[Any]]:
     """Every option dataclass of every verb: what a configuration may set."""
     from camtrail.app.export import ExportOptions
     from camtrail.app.process import ProcessOptions
+    from camtrail.app.report import ReportOptions
 
-    return [leaf for c in (ProcessOptions, ExportOptions, *source_classes(), *mine) for leaf in leaves(c)]
+    every = (ProcessOptions, ExportOptions, ReportOptions, VerdictOptions, *source_classes(), *mine)
+    return [leaf for c in every for leaf in leaves(c)]
 
 
 def as_json(result: Result, **more: Any) -> str:
@@ -233,25 +253,23 @@ _FINE = ("located", "estimated", "unreadable")  # what cannot be read stands amo
 
 
 def problems(result: Result, rest: str) -> None:
-    """At most 20 photos that are not placed, each with its reason."""
+    """At most 20 photos that are not placed, each with its reason; one line each unless a person looks on."""
     several = sum(len(c.roots) for c in result.collections) > 1
-    rows: list[Item] = []
     count = 0
+    lines: list[str] = []
     for c in result.collections:
-        if all(o in _FINE for o in set(c.places.outcome.tolist())) and not any(c.ranks.duplicate_of.tolist()):
-            continue
-        for item in c.items():
-            if item.outcome not in _FINE:
-                count += 1
-                if len(rows) < _MOST_ROWS:
-                    rows.append(item)
-    if rows:
+        rows = np.flatnonzero([outcome not in _FINE for outcome in c.outcomes().tolist()])
+        count += len(rows)
+        for item in c.items(rows[: _MOST_ROWS - len(lines)]):
+            name = shown(f"{item.root.rstrip('/')}/{item.path}" if several else item.path)
+            lines.append(f"{item.outcome.replace('_', ' ')}: {name}: {item.reason or ''}")
+    if lines:
         click.echo("")
-    for item in rows:
-        name = shown(f"{item.root}/{item.path}" if several else item.path)
-        text = f"{item.outcome.replace('_', ' ')}: {name}: {item.reason or ''}"
-        click.echo(
-            textwrap.fill(text, 80, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
-        )
-    if count > len(rows):
-        click.echo(f"… and {count - len(rows):,} more; {rest}")
+    for line in lines:
+        if sys.stdout.isatty():
+            line = textwrap.fill(
+                line, 80, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+            )
+        click.echo(line)
+    if count > len(lines):
+        click.echo(f"… and {count - len(lines):,} more; {rest}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import stat
 from contextlib import AbstractContextManager
@@ -66,8 +67,24 @@ class FileSystem(Protocol):
         """Makes a folder, readable as usual; one that is there already is fine. Raises OSError."""
         ...
 
+    def real(self, path: str) -> str:
+        """The absolute path with all links resolved, `/` between folders."""
+        ...
+
+    def matching(self, pattern: str) -> list[str]:
+        """Files that a pattern with `*`, `?`, `[…]` or `**` names, sorted."""
+        ...
+
     def is_writable_folder(self, path: str) -> bool:
         """Whether a folder is there in which files can be made."""
+        ...
+
+    def is_writable_file(self, path: str) -> bool:
+        """Whether a file may be written; True where there is none."""
+        ...
+
+    def open_device(self, path: str) -> NewFile:
+        """Something that is there and is no ordinary file (a pipe, a device), for writing. Raises OSError."""
         ...
 
     def create(self, path: str) -> NewFile:
@@ -117,6 +134,23 @@ class RealFileSystem:
     def make_folder(self, path: str) -> None:
         """Makes a folder; one that is there already is fine. Raises OSError."""
         os.makedirs(path, exist_ok=True)
+
+    def real(self, path: str) -> str:
+        """The absolute path with all links resolved, `/` between folders."""
+        whole = os.path.realpath(path)
+        return whole.replace("\\", "/") if os.name == "nt" else whole
+
+    def matching(self, pattern: str) -> list[str]:
+        """Files that a pattern with `*`, `?`, `[…]` or `**` names, sorted."""
+        return sorted(f for f in glob.glob(pattern, recursive=True) if os.path.isfile(f))
+
+    def is_writable_file(self, path: str) -> bool:
+        """Whether a file may be written; True where there is none."""
+        return not os.path.exists(path) or os.access(path, os.W_OK)
+
+    def open_device(self, path: str) -> NewFile:
+        """Something that is there and is no ordinary file (a pipe, a device), for writing. Raises OSError."""
+        return _RealNewFile(os.open(path, os.O_WRONLY | getattr(os, "O_CLOEXEC", 0)))
 
     def is_writable_folder(self, path: str) -> bool:
         """Whether a folder is there in which files can be made."""

@@ -32,6 +32,7 @@ __all__ = [
     "Track",
     "columns_of",
     "distinct",
+    "joined_columns",
     "texts",
 ]
 
@@ -88,7 +89,10 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Place, and perhaps time, of one named file. NaN where the source does not say."""
+    """Place, and perhaps time, of one named file. NaN where the source does not say.
+
+    A row that names a file and has no usable position is one, too: `fault` says why.
+    """
 
     file: str
     lat_deg: float
@@ -97,6 +101,7 @@ class Placement:
     time_s: float = NAN  # POSIX seconds
     local_s: float = NAN  # a time without zone, seconds as if it were UTC
     heading_deg: float = NAN
+    fault: str = ""  # "rows with a position off the globe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +158,11 @@ class Photos:
         """From tuples in the order of the columns."""
         return cls(*columns_of(cls, rows))
 
+    @classmethod
+    def joined(cls, parts: Sequence[Photos]) -> Photos:
+        """Tables one behind the other."""
+        return parts[0] if len(parts) == 1 else cls(*joined_columns(cls, parts))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Places:
@@ -181,6 +191,15 @@ class Places:
         """From tuples in the order of the columns."""
         return cls(*columns_of(cls, rows))
 
+    @classmethod
+    def joined(cls, parts: Sequence[Places]) -> Places:
+        """Tables one behind the other."""
+        return parts[0] if len(parts) == 1 else cls(*joined_columns(cls, parts))
+
+    def take(self, rows: npt.NDArray[Any]) -> Places:
+        """The places of these rows (indices or a mask)."""
+        return Places(*(getattr(self, f.name)[rows] for f in fields(self)))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranks:
@@ -200,6 +219,10 @@ class Ranks:
     def of_rows(cls, rows: Sequence[tuple[Any, ...]]) -> Ranks:
         """From tuples in the order of the columns."""
         return cls(*columns_of(cls, rows))
+
+    def take(self, rows: npt.NDArray[Any]) -> Ranks:
+        """The ranks of these rows (indices or a mask)."""
+        return Ranks(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     @classmethod
     def none(cls, places: Places) -> Ranks:
@@ -227,6 +250,7 @@ class Item(NamedTuple):
     position_source: str | None
     heading_deg: float
     heading_source: str | None
+    heading_ref: str | None  # "T" true or "M" magnetic north
     fix_before_s: float
     fix_after_s: float
     error_m: float
@@ -248,7 +272,7 @@ class Item(NamedTuple):
 
     @property
     def seconds_to_fix(self) -> float:
-        """Seconds to the nearer fix of the track; NaN where no track placed the photo."""
+        """Seconds to the nearer fix of the track that placed the photo or failed to; NaN where none was asked."""
         before, after = self.fix_before_s, self.fix_after_s
         return after if not before <= after and after == after else before
 
@@ -258,7 +282,7 @@ class Collection:
     """Photos of one state folder that were asked for, and what is known of them."""
 
     base: str  # absolute folder that the paths are relative to
-    roots: tuple[str, ...]  # absolute, the PATHs they were found under
+    roots: tuple[str, ...]  # absolute folders that they were found under: PATHs, or the folders of PATHs
     root: Ints  # (n,) index into `roots`
     photos: Photos
     places: Places
@@ -267,34 +291,45 @@ class Collection:
     def __len__(self) -> int:
         return len(self.photos)
 
-    def items(self) -> Iterator[Item]:
-        """One Item for each photo, in the order of the paths."""
+    def outcomes(self) -> Texts:
+        """(n,) the one outcome of each photo."""
+        out = self.places.outcome.copy()
+        out[self._copies()] = "duplicate"
+        return out
+
+    def _copies(self) -> Bools:
+        return np.array([d is not None for d in self.ranks.duplicate_of.tolist()], bool)
+
+    def items(self, rows: npt.NDArray[Any] | None = None) -> Iterator[Item]:
+        """One Item for each photo (of these rows), in the order of the paths."""
+        take = np.arange(len(self)) if rows is None else rows
         p, a, r = self.photos, self.places, self.ranks
-        # A folder's photos are named from the folder, a file named by itself by its own name.
-        inside = [_below(self.base, root) for root in self.roots]
-        copy = np.array([d is not None for d in r.duplicate_of.tolist()], bool)
-        outcome, reason = np.where(copy, "duplicate", a.outcome), np.where(copy, r.reason, a.reason)
-        columns = zip(
-            p.path.tolist(), self.root.tolist(), a.time_s.tolist(), a.order_s.tolist(), p.local_s.tolist(),
-            a.time_source.tolist(), a.lat_deg.tolist(), a.lon_deg.tolist(), a.alt_m.tolist(),
-            a.position_source.tolist(), r.heading_deg.tolist(), r.heading_source.tolist(),
-            a.fix_before_s.tolist(), a.fix_after_s.tolist(), a.error_m.tolist(), r.sequence.tolist(),
-            r.sequence_index.tolist(), r.duplicate_of.tolist(), outcome.tolist(), reason.tolist(),
-            p.make.tolist(), p.model.tolist(), p.serial.tolist(), p.orientation.tolist(),
-            p.width_px.tolist(), p.height_px.tolist(), p.size_bytes.tolist(), p.dop.tolist(),
-            p.message.tolist(), p.hint.tolist(),
+        copy = self._copies()
+        is_own, is_course = r.heading_source == "exif", r.heading_source == "course"
+        reference = p.heading_ref.copy()
+        reference[is_course] = p.course_ref[is_course]
+        reference[~is_own & ~is_course] = "T"
+        reference[~np.isfinite(r.heading_deg)] = None
+        outcome, reason = a.outcome.copy(), a.reason.copy()
+        outcome[copy], reason[copy] = "duplicate", r.reason[copy]
+        columns = (
+            p.path, self.root, r.duplicate_of, a.time_s, a.order_s, p.local_s, a.time_source, a.lat_deg, a.lon_deg,
+            a.alt_m, a.position_source, r.heading_deg, r.heading_source, reference, a.fix_before_s, a.fix_after_s,
+            a.error_m, r.sequence, r.sequence_index, outcome, reason, p.make, p.model, p.serial, p.orientation,
+            p.width_px, p.height_px, p.size_bytes, p.dop, p.message, p.hint,
         )  # fmt: skip
-        join = self.base if self.base.endswith("/") else self.base + "/"
-        for path, root, *values in columns:
-            cut = inside[root]
-            name = path.rpartition("/")[2] if path == cut else path[len(cut) + 1 :] if cut else path
-            yield Item(name, self.roots[root], join + path, *values)
+        join = _folder(self.base)
+        for path, root, same_as, *values in zip(*(c[take].tolist() for c in columns)):
+            below = self.roots[root]
+            kept = None if same_as is None else (join + same_as).removeprefix(_folder(below))
+            head, tail = values[:16], values[16:]
+            file = join + path
+            yield Item._make((file.removeprefix(_folder(below)), below, file, *head, kept, *tail))
 
 
-def _below(base: str, path: str) -> str:
-    """`path` as seen from `base`, both absolute with `/` between folders; empty where they are one."""
-    rest = path[len(base) :] if path.startswith(base) else path
-    return rest.strip("/")
+def _folder(path: str) -> str:
+    """With the slash at its end, which a root has already."""
+    return path if path.endswith("/") else path + "/"
 
 
 def texts(values: Sequence[str | None]) -> Texts:
@@ -315,6 +350,13 @@ def distinct(values: Floats) -> tuple[Floats, Ints]:
     first[1:] &= ~(np.isnan(ordered[1:]) & np.isnan(ordered[:-1]))
     cells = ordered[first]
     return cells, np.searchsorted(cells, values).astype(np.int64)
+
+
+def joined_columns(cls: type[Any], parts: Sequence[Any]) -> list[npt.NDArray[Any]]:
+    """The columns of tables one behind the other; of none: empty ones."""
+    if not parts:
+        return columns_of(cls, [])
+    return [np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)]
 
 
 def columns_of(cls: type[Any], rows: Sequence[tuple[Any, ...]]) -> list[npt.NDArray[Any]]:

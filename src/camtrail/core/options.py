@@ -34,6 +34,8 @@ class _Spec:
     env: str | None
     choices: tuple[str, ...]
     presets: Mapping[str, Any]
+    least: float | None = None
+    most: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,19 @@ class Option:
     choices: tuple[str, ...]
     presets: Mapping[str, Any]  # preset -> default, where a preset sets it
     unit: str  # a key of UNITS, or ""
+    least: float | None = None  # of a number
+    most: float | None = None
 
     def value(self, text: str) -> Any:
         """The value that a text stands for. Raises UsageError."""
+        value = self._value(text)
+        if self.least is not None and value < self.least:
+            raise UsageError(f"{text!r} is below {self.least:g}")
+        if self.most is not None and value > self.most:
+            raise UsageError(f"{text!r} is above {self.most:g}")
+        return value
+
+    def _value(self, text: str) -> Any:
         if self.kind is bool:
             if text.strip().lower() in ("1", "true", "yes", "on"):
                 return True
@@ -80,23 +92,31 @@ def opt(
     aliases: tuple[str, ...] = (),
     env: str | None = None,
     choices: tuple[str, ...] = (),
+    least: float | None = None,
+    most: float | None = None,
 ) -> T:
     """A field that is an option. Without `flag` it is the field's name without its unit."""
-    return field(default=default, metadata={"opt": _Spec(help, flag, aliases, env, choices, {})})
+    spec = _Spec(help, flag, aliases, env, choices, {}, least, most)
+    return field(default=default, metadata={"opt": spec})
 
 
 def by_preset(
-    help: str, values: Mapping[str, T], *, flag: str | None = None, aliases: tuple[str, ...] = ()
+    help: str,
+    values: Mapping[str, T],
+    *,
+    flag: str | None = None,
+    aliases: tuple[str, ...] = (),
+    choices: tuple[str, ...] = (),
+    least: float | None = None,
 ) -> T | None:
     """A field that is None until `resolve` fills it from the preset in use."""
-    return cast(
-        "T | None", field(default=None, metadata={"opt": _Spec(help, flag, aliases, None, (), values)})
-    )
+    spec = _Spec(help, flag, aliases, None, choices, values, least)
+    return cast("T | None", field(default=None, metadata={"opt": spec}))
 
 
 def _choice(text: str, choices: tuple[str, ...]) -> str:
     for choice in choices:
-        if choice.casefold() == text.strip().casefold():
+        if choice.casefold().replace("-", "_") == text.strip().casefold().replace("-", "_"):
             return choice
     raise UsageError(f"{text!r} is not one of {', '.join(choices)}")
 
@@ -157,6 +177,8 @@ def _options(cls: type[Any]) -> list[Option]:
                 spec.choices,
                 spec.presets,
                 unit,
+                spec.least,
+                spec.most,
             )
         )
     return made

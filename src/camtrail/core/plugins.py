@@ -27,6 +27,7 @@ class Source:
     read : yields Tracks, Placements and Notes; raises UnreadableFile. None where the scan has the values
     options : dataclass of the format's own options; `read` takes an instance of it
     accepts : a look at the first 4096 bytes, where several formats share a suffix
+    only_tracks : whether a file with such a suffix is a recorded track and nothing else
     """
 
     name: str
@@ -35,6 +36,7 @@ class Source:
     read: Callable[[ByteSource, Any], Iterator[Track | Placement | Note]] | None = None
     options: type[Any] | None = None
     accepts: Callable[[bytes], bool] | None = None
+    only_tracks: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ import errno
 import os
 from collections.abc import Iterable
 
-from camtrail.core.errors import StorageError
-from camtrail.core.fs import FileSystem
+from camtrail.core.errors import StorageError, UnreadableFile
+from camtrail.core.fs import FileSystem, NewFile
 from camtrail.core.names import shown
 
 __all__ = ["put"]
@@ -19,30 +19,55 @@ __all__ = ["put"]
 def put(fs: FileSystem, path: str, chunks: Iterable[bytes]) -> None:
     """Writes a whole file: the new bytes are complete and durable at `path`, or what was there stays.
 
+    Where `path` is a link, what it points to is replaced and the link stays. A pipe or a device is written into.
+
     Raises
     ------
     StorageError
         The disk is full, the folder is missing or may not be written.
     """
-    folder, name = os.path.split(path)
-    partial = os.path.join(folder, f".camtrail-{os.getpid()}-{name[-60:]}.partial")
     try:
+        whole = fs.real(path)
+        if _is_device(fs, whole):
+            _write(fs.open_device(whole), chunks, sync=False)
+            return
+        folder, name = os.path.split(whole)
+        # A name of 255 bytes has no room for more; 40 characters are 160 bytes at most.
+        partial = os.path.join(folder, f".camtrail-{os.getpid()}-{name[-40:]}.partial")
         fs.remove(partial)  # of a run that was killed and had our process number
-        out = fs.create(partial)
         try:
-            try:
-                for chunk in chunks:
-                    out.write(chunk)
-                out.sync()
-            finally:
-                out.close()
-            fs.rename(partial, path)
+            _write(fs.create(partial), chunks, sync=True)
+            fs.rename(partial, whole)
         except BaseException:
             fs.remove(partial)
             raise
-        fs.sync_folder(folder)
     except OSError as e:
         raise _storage_error(path, e) from e
+    try:
+        fs.sync_folder(folder)
+    except OSError as e:
+        reason = e.strerror or type(e).__name__
+        raise StorageError(
+            f"{shown(path)}: is written, but the disk did not confirm its name ({reason})",
+            "check the disk, run again",
+        ) from e
+
+
+def _is_device(fs: FileSystem, path: str) -> bool:
+    try:
+        return fs.entry(path).kind == "other"
+    except UnreadableFile:
+        return False
+
+
+def _write(out: NewFile, chunks: Iterable[bytes], *, sync: bool) -> None:
+    try:
+        for chunk in chunks:
+            out.write(chunk)
+        if sync:
+            out.sync()
+    finally:
+        out.close()
 
 
 def _storage_error(path: str, error: OSError) -> StorageError:

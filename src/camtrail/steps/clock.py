@@ -46,7 +46,8 @@ class TimeOptions:
     offset_time_s: float = opt(
         0.0,
         "seconds added to the capture time before the join; negative: earlier",
-        aliases=("--offset_time",),
+        least=-1e10,
+        most=1e10,
     )
 
 
@@ -122,7 +123,12 @@ def fill_zones(zones: Texts, outing: Ints, local_s: Floats) -> Texts:
 
 
 def readings(
-    local_s: Floats, offset_s: Floats, zones: Texts, option: tzinfo | None, machine: tzinfo | None = None
+    local_s: Floats,
+    offset_s: Floats,
+    zones: Texts,
+    option: tzinfo | None,
+    decides: Bools | None = None,
+    machine: tzinfo | None = None,
 ) -> Readings:
     """The clock's reading as an instant: by `--time-zone`, the offset tag, the zone at the place, the machine.
 
@@ -132,6 +138,8 @@ def readings(
     offset_s : (n,) what the tag says the clock is ahead of UTC; NaN where absent
     zones : (n,) names of zones at the places; None where absent
     option : the zone that the user gave
+    decides : (n,) where the zone matters (`in_need_of_zone`); None: everywhere. Elsewhere a clock without tag is
+        read as UTC, so that no machine's zone, with its changes of the clock, gets into the comparison
     machine : in place of the machine's own zone
     """
     n = len(local_s)
@@ -150,6 +158,10 @@ def readings(
         time_s[rows], odd[rows] = timezones.instants(local_s[rows], timezones.named(zone))
         source[rows] = PLACE
         left = left & ~rows
+    if decides is not None:
+        free = left & ~decides
+        time_s[free], source[free] = local_s[free], MACHINE
+        left = left & decides
     if left.any():
         if machine is None:
             time_s[left], odd[left] = timezones.machine_instants(local_s[left])

@@ -18,13 +18,16 @@ class DuplicateOptions:
     """What counts as a duplicate."""
 
     flag_duplicates: bool = opt(False, "flag photos that show what the last kept one of the sequence shows")
-    duplicate_distance_m: float = opt(0.1, "flag photos nearer than this, metres")
-    duplicate_angle_deg: float = opt(5.0, "and whose headings differ by less than this, degrees")
-    duplicate_time_s: float | None = opt(None, "and that lie at most this far apart in time (off by default)")
+    duplicate_distance_m: float = opt(0.1, "flag photos nearer than this, metres", least=0)
+    duplicate_angle_deg: float = opt(5.0, "and whose headings differ by less than this, degrees", least=0)
+    duplicate_time_s: float | None = opt(
+        None, "and that lie at most this far apart in time (off by default)", least=0
+    )
     duplicate_rule: str | None = by_preset(
         "strict: below both limits, a missing heading is no duplicate; "
         "loose: at most the limits, a missing heading counts as equal",
         {"classic": "strict", "modern": "loose"},
+        choices=("strict", "loose"),
     )
 
 

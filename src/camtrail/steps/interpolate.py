@@ -27,8 +27,10 @@ _OUTING_S = 4 * 3600.0
 class JoinOptions:
     """Limits of the join by time."""
 
-    max_gap_s: float = opt(1800.0, "longest time between two fixes to interpolate in")
-    max_outside_s: float = opt(1.0, "farthest before or after the track; the end's position is taken there")
+    max_gap_s: float = opt(1800.0, "longest time between two fixes to interpolate in", least=0)
+    max_outside_s: float = opt(
+        1.0, "farthest before or after the track; the end's position is taken there", least=0
+    )
     use_gps_start_time: bool = opt(
         False, "shift all photos so that the first one meets the track's first fix"
     )

@@ -19,10 +19,12 @@ class SplitOptions:
     """Where a sequence ends."""
 
     cutoff_distance_m: float | None = by_preset(
-        "start a new sequence after a longer jump, metres", {"classic": 600.0, "modern": 100.0}
+        "start a new sequence after a longer jump, metres", {"classic": 600.0, "modern": 100.0}, least=0
     )
-    cutoff_time_s: float = opt(60.0, "start a new sequence after a longer pause")
-    max_images: int | None = by_preset("most photos of one sequence", {"classic": 500, "modern": 1000})
+    cutoff_time_s: float = opt(60.0, "start a new sequence after a longer pause", least=0)
+    max_images: int | None = by_preset(
+        "most photos of one sequence", {"classic": 500, "modern": 1000}, least=1
+    )
 
 
 def in_order(group: Ints, time_s: Floats, name: Callable[[int], object]) -> Ints:
