@@ -30,6 +30,7 @@ def test_all_that_is_known(make) -> None:
             "alt_m": 400.5,
             "heading_deg": 90.0,
             "heading_source": "exif",
+            "heading_ref": "T",
             "sequence": "seq-1",
             "sequence_index": 0,
             "duplicate_of": None,
@@ -57,7 +58,20 @@ def test_root_only_with_several(make) -> None:
 
 def test_a_name_that_is_not_utf8(make) -> None:
     (feature,) = features([make(path=os.fsdecode(b"caf\xe9\n.jpg"))])
-    assert feature["properties"]["path"] == "caf\\xe9\\x0a.jpg"
+    assert feature["properties"]["path"] == "caf\\xe9\n.jpg"
+
+
+def test_different_files_have_different_paths(make) -> None:
+    names = ["a\nb", "a\\x0ab", "a\u2028b", "a\\u2028b", "a\u202eb"]
+    data = b"".join(write([make(path=name, root="/" + name, duplicate_of=name) for name in names], True))
+    assert data.count(b"\n") == 2 + len(names)
+    properties = [f["properties"] for f in json.loads(data)["features"]]
+    assert [(p["path"], p["root"], p["duplicate_of"]) for p in properties] == [(n, "/" + n, n) for n in names]
+
+
+def test_magnetic_north_is_told(make) -> None:
+    of = [make(heading_ref="M"), make.bare()]
+    assert [f["properties"]["heading_ref"] for f in features(of)] == ["M", None]
 
 
 def test_half_a_position_is_none(make) -> None:

@@ -3,7 +3,10 @@ from __future__ import annotations
 import math
 from xml.etree import ElementTree
 
+from camtrail.core.bytes import MemoryBytes
+from camtrail.core.model import Track
 from camtrail.exports.gpx import write
+from camtrail.sources.gpx import GpxOptions, read
 
 NS = "{http://www.topografix.com/GPX/1/1}"
 
@@ -35,8 +38,21 @@ def test_children_stand_in_the_order_of_the_schema(make) -> None:
 
 
 def test_what_is_absent_is_left_out(make) -> None:
-    point = parsed([make(alt_m=math.nan, time_s=math.nan, sequence=None)])[0]
+    point = parsed([make(alt_m=math.nan, time_s=math.nan, order_s=math.nan, sequence=None)])[0]
     assert [child.tag.removeprefix(NS) for child in point] == ["name"]
+
+
+def test_a_burst_is_read_again_whole(make) -> None:
+    burst = [make(path=f"{i}.jpg", order_s=1700000000 + i / 4, lat_deg=47 + i / 1e5) for i in range(4)]
+    (track,) = read(MemoryBytes(b"".join(write(burst, False))), GpxOptions())
+    assert isinstance(track, Track)
+    assert track.time_s.tolist() == [item.order_s for item in burst]
+    assert track.lat_deg.tolist() == [round(item.lat_deg, 7) for item in burst]
+
+
+def test_the_capture_time_where_nothing_was_ordered(make) -> None:
+    (point,) = parsed([make(order_s=math.nan, sequence=None)])
+    assert point.findtext(NS + "time") == "2023-11-14T22:13:20Z"
 
 
 def test_east_180_is_written_as_west(make) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from xml.etree import ElementTree
 
 from camtrail.exports.kml import write
@@ -53,3 +54,10 @@ def test_a_line_over_180_is_cut_there(make) -> None:
         "-180,10.5 -179,11,400.5 -180,11.6666667",
         "180,11.6666667 179.5,12,400.5",
     ]
+
+
+def test_photos_of_one_second_have_times_of_their_own(make) -> None:
+    burst = [make(path=f"{i}.jpg", order_s=1700000000 + i / 4) for i in range(3)]
+    whens = [e.text for e in parsed([*burst, make(order_s=math.nan)]).iter(NS + "when")]
+    seconds = ["20", "20.25", "20.5", "20"]
+    assert whens == [f"2023-11-14T22:13:{s}Z" for s in seconds]

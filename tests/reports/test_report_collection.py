@@ -209,6 +209,15 @@ def test_ticks_show_where_the_lens_looks(make, read) -> None:
     assert not [a for a in read(of([make(heading_deg=NAN)])).all("path") if a["class"] == "looks"]
 
 
+def test_a_magnetic_heading_is_called_one(make, read) -> None:
+    def headings(**changes):
+        seen = read(of([make(heading_deg=90.0, **changes)]))
+        return [text for tag, text in seen.texts if tag == "td" and "°" in text]
+
+    assert headings(heading_ref="M") == ["90° magnetic"]
+    assert headings(heading_ref="T") == headings(heading_ref=None) == ["90°"]
+
+
 def test_headings_of_the_page_do_not_skip_a_level(make, read) -> None:
     seen = read(of([make()], notes=["n"]))
     levels = [int(tag[1]) for tag, _ in seen.tags if re.fullmatch("h[1-6]", tag)]

@@ -1,7 +1,7 @@
 """Names of files as people may read them, and as they are compared.
 
 A name is `str` with the bytes that are no UTF-8 kept as lone surrogates (`os.fsdecode`), so that every
-file can be opened again. What is printed or exported goes through `shown`.
+file can be opened again. What people read goes through `shown`, names in files of data through `plain`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["folded", "natural", "shown"]
+__all__ = ["folded", "natural", "plain", "shown"]
 
 # C0, DEL, C1, line and paragraph separators, the marks that turn the direction of writing, and the
 # surrogates that stand for bytes.
 _ODD = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_LONE = re.compile("[\ud800-\udfff]")
 _DIGITS = re.compile(r"(\d+)")
 _MOST_DIGITS = 600  # Python may refuse to convert more than 640
 
@@ -31,6 +32,14 @@ def shown(name: str) -> str:
     A byte that is no UTF-8 becomes `\\xNN`; a newline `\\x0a`. The result is one line of valid Unicode.
     """
     return name if name.isascii() and name.isprintable() else _ODD.sub(_escape, name)
+
+
+def plain(name: str) -> str:
+    """The name as a value in a file of data: valid Unicode, with every character that a name may have.
+
+    A byte that is no UTF-8 becomes `\\xNN`; a newline stays one, so that it is not taken for four letters.
+    """
+    return name if name.isascii() else _LONE.sub(_escape, name)
 
 
 def folded(name: str) -> str:

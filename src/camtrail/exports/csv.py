@@ -1,18 +1,19 @@
 """CSV (RFC 4180): one row for every photo.
 
 Positions are decimal degrees on WGS 84, times ISO 8601 in UTC (`local_time` without zone), absent values
-empty cells. A spreadsheet takes a text that starts with `=`, `+`, `-` or `@` for a formula, so such a text
-gets a leading `'`. That includes names of files: `-1.jpg` is written `'-1.jpg`. A tab or a carriage return
-never starts a cell, it is written `\\x09` or `\\x0d` as everywhere. Numbers stay numbers.
+empty cells. A spreadsheet takes a text that starts with `=`, `+`, `-`, `@`, a tab or a line break for a
+formula, so such a text gets a leading `'`, and so does one that starts like that behind `'`. That includes
+names of files: `-1.jpg` is written `'-1.jpg`, and `'-1.jpg` is `''-1.jpg`. Numbers stay numbers.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 
 from camtrail.core.model import Item
-from camtrail.core.names import shown
+from camtrail.core.names import plain, shown
 from camtrail.core.plugins import Export
 from camtrail.exports.values import decimal, has_place, heading_deg, iso
 
@@ -20,11 +21,11 @@ __all__ = ["PLUGIN", "write"]
 
 _COLUMNS = (
     "time", "local_time", "time_source", "lat_deg", "lon_deg", "alt_m", "position_source", "heading_deg",
-    "heading_source", "sequence", "sequence_index", "duplicate_of", "outcome", "reason", "seconds_to_fix",
-    "fix_before_s", "fix_after_s", "error_m", "make", "model",
+    "heading_source", "heading_ref", "sequence", "sequence_index", "duplicate_of", "outcome", "reason",
+    "seconds_to_fix", "fix_before_s", "fix_after_s", "error_m", "make", "model",
 )  # fmt: skip
 # Spreadsheets of East Asian locales read the full-width forms as the plain ones.
-_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+_FORMULA = re.compile("'*[=+\\-@\uff1d\uff0b\uff0d\uff20\t\r\n]")
 
 
 class _Line:
@@ -51,7 +52,7 @@ def write(items: Iterable[Item], several_roots: bool) -> Iterator[bytes]:
     yield str(row(names + _COLUMNS)).encode()
     for item in items:
         files = (item.path, item.root) if several_roots else (item.path,)
-        yield str(row([*map(_text, files), *_cells(item)])).encode()
+        yield str(row([*map(_name, files), *_cells(item)])).encode()
 
 
 def _cells(item: Item) -> tuple[str, ...]:
@@ -67,9 +68,10 @@ def _cells(item: Item) -> tuple[str, ...]:
         _text(item.position_source),
         "" if heading is None else decimal(heading, 3),
         _text(item.heading_source),
+        item.heading_ref or "",
         _text(item.sequence),
         str(item.sequence_index) if item.sequence_index >= 0 else "",
-        _text(item.duplicate_of),
+        _name(item.duplicate_of),
         item.outcome,
         _text(item.reason),
         decimal(item.seconds_to_fix, 3),
@@ -82,10 +84,15 @@ def _cells(item: Item) -> tuple[str, ...]:
 
 
 def _text(value: str | None) -> str:
-    if not value:
-        return ""
-    line = shown(value)
-    return "'" + line if line.startswith(_FORMULA) else line
+    return _inert(shown(value)) if value else ""
+
+
+def _name(value: str | None) -> str:
+    return _inert(plain(value)) if value else ""
+
+
+def _inert(text: str) -> str:
+    return "'" + text if _FORMULA.match(text) else text
 
 
 PLUGIN = Export(

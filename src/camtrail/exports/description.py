@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -13,7 +12,7 @@ import msgspec
 from camtrail.core.model import Item
 from camtrail.core.names import shown
 from camtrail.core.plugins import Export
-from camtrail.exports.values import has_place, heading_deg, iso, rounded
+from camtrail.exports.values import has_place, heading_deg, instant_s, iso, rounded
 
 __all__ = ["PLUGIN", "write"]
 
@@ -118,7 +117,7 @@ def _error(item: Item, kind: str, message: str) -> dict[str, Any]:
 
 def _capture_time(item: Item) -> str | None:
     """`YYYY_MM_DD_HH_MM_SS_mmm` in UTC, milliseconds cut off; None where there is no time."""
-    seconds = item.time_s if math.isnan(item.order_s) else item.order_s
+    seconds = instant_s(item)
     if iso(seconds) is None:
         return None
     # Rounded to the microsecond first: .57 s is stored as .5699999 and would be cut to 569 ms.

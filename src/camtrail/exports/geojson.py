@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from camtrail.core.model import Item
+from camtrail.core.names import plain
 from camtrail.core.plugins import Export
 from camtrail.exports.values import has_place, heading_deg, iso, rounded, text_of
 
@@ -45,9 +46,9 @@ def _feature(item: Item, with_root: bool) -> dict[str, Any]:
     if has_place(item):
         at = [rounded(item.lon_deg, 7), rounded(item.lat_deg, 7)]
         geometry = {"type": "Point", "coordinates": at if alt_m is None else [*at, alt_m]}
-    name: dict[str, Any] = {"path": text_of(item.path)}
+    name: dict[str, Any] = {"path": plain(item.path)}
     if with_root:
-        name["root"] = text_of(item.root)
+        name["root"] = plain(item.root)
     known = {
         "time": iso(item.time_s),
         "local_time": iso(item.local_s, ""),
@@ -56,9 +57,10 @@ def _feature(item: Item, with_root: bool) -> dict[str, Any]:
         "alt_m": alt_m,
         "heading_deg": heading_deg(item),
         "heading_source": text_of(item.heading_source),
+        "heading_ref": item.heading_ref,
         "sequence": text_of(item.sequence),
         "sequence_index": item.sequence_index if item.sequence_index >= 0 else None,
-        "duplicate_of": text_of(item.duplicate_of),
+        "duplicate_of": None if item.duplicate_of is None else plain(item.duplicate_of),
         "outcome": item.outcome,
         "reason": text_of(item.reason),
         "seconds_to_fix": rounded(item.seconds_to_fix, 3),

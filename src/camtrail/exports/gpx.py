@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from camtrail.core.model import Item
 from camtrail.core.plugins import Export
-from camtrail.exports.values import decimal, has_place, in_order, iso, xml
+from camtrail.exports.values import decimal, has_place, in_order, instant_s, iso, xml
 
 __all__ = ["PLUGIN", "write"]
 
@@ -28,8 +28,9 @@ def write(items: Iterable[Item], several_roots: bool) -> Iterator[bytes]:
 
     Notes
     -----
-    The schema wants waypoints before tracks, and 180° east written as 180° west. Holds the photos of
-    sequences until the end.
+    The schema wants waypoints before tracks, and 180° east written as 180° west. Photos of one second have
+    times spread over it, since readers drop points that repeat a time. Holds the photos of sequences until
+    the end.
     """
     yield _HEAD
     sequences: dict[str, list[Item]] = {}
@@ -56,7 +57,7 @@ def _track(sequence: str, members: list[Item]) -> Iterator[bytes]:
 
 def _point(tag: str, item: Item) -> str:
     lat, lon, alt = decimal(item.lat_deg, 7), decimal(item.lon_deg, 7), decimal(item.alt_m, 3)
-    time = iso(item.time_s)
+    time = iso(instant_s(item))
     ele = f"<ele>{alt}</ele>" if alt else ""
     when = f"<time>{time}</time>" if time else ""
     east = "-180" if lon == "180" else lon

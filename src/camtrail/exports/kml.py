@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from camtrail.core.model import Item
 from camtrail.core.plugins import Export
-from camtrail.exports.values import decimal, has_place, heading_deg, in_order, iso, xml
+from camtrail.exports.values import decimal, has_place, heading_deg, in_order, instant_s, iso, xml
 
 __all__ = ["PLUGIN", "write"]
 
@@ -29,8 +29,8 @@ def write(items: Iterable[Item], several_roots: bool) -> Iterator[bytes]:
 
     Notes
     -----
-    OGC 07-147r2. A line over 180° is cut there, since viewers draw its long way round. Holds the photos of
-    sequences until the end.
+    OGC 07-147r2. A line over 180° is cut there, since viewers draw its long way round. Photos of one second
+    have times spread over it. Holds the photos of sequences until the end.
     """
     yield _HEAD
     sequences: dict[str, list[Item]] = {}
@@ -67,7 +67,7 @@ def _folder(sequence: str, members: list[Item], with_root: bool) -> Iterator[byt
 
 
 def _photo(item: Item, with_root: bool) -> bytes:
-    time = iso(item.time_s)
+    time = iso(instant_s(item))
     when = f"<TimeStamp><when>{time}</when></TimeStamp>" if time else ""
     return (
         f"<Placemark><name>{_name(item)}</name><description>{_description(item, with_root)}</description>{when}"

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 from camtrail.core.model import Item
 from camtrail.core.names import shown
 
-__all__ = ["decimal", "has_place", "heading_deg", "in_order", "iso", "rounded", "text_of", "xml"]
+__all__ = ["decimal", "has_place", "heading_deg", "in_order", "instant_s", "iso", "rounded", "text_of", "xml"]
 
 _EPOCH = datetime(1970, 1, 1)  # without zone: plain arithmetic, `iso` writes the zone
 _FIRST_S, _LAST_S = -62135596800.0, 253402300799.0  # years 1 to 9999, what ISO 8601 writes with four digits
@@ -48,6 +48,11 @@ def decimal(value: float, digits: int) -> str:
 def has_place(item: Item) -> bool:
     """Whether the item has a position that is one on the globe."""
     return -90.0 <= item.lat_deg <= 90.0 and -180.0 <= item.lon_deg <= 180.0
+
+
+def instant_s(item: Item) -> float:
+    """The instant that orders the photo, POSIX seconds: those of a burst share `time_s` and differ in this."""
+    return item.time_s if math.isnan(item.order_s) else item.order_s
 
 
 def heading_deg(item: Item) -> float | None:

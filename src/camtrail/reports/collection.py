@@ -305,6 +305,7 @@ def _photos(items: Sequence[Item], folder: str | None, thumbnails: Mapping[str, 
 
     def row(item: Item) -> Sequence[Part]:
         heading = heading_deg(item)
+        magnetic = " magnetic" if item.heading_ref == "M" else ""
         known = has_place(item)
         return (
             _name(item, folder),
@@ -313,7 +314,7 @@ def _photos(items: Sequence[Item], folder: str | None, thumbnails: Mapping[str, 
             _when(item),
             f"{item.lat_deg:.6f}" if known else "",
             f"{item.lon_deg:.6f}" if known else "",
-            "" if heading is None else f"{heading:.0f}°",
+            "" if heading is None else f"{heading:.0f}°{magnetic}",
             item.position_source or "",
             _outcome(item),
             item.reason or item.message or "",
