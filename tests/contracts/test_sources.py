@@ -9,6 +9,7 @@ import dataclasses
 import json
 import math
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,8 @@ def _close(a: Any, b: Any) -> bool:
 
 
 def _check(answers: list[Track | Placement | Note]) -> None:
+    for fault, count in Counter(a.fault for a in answers if isinstance(a, Placement) and a.fault).items():
+        assert count <= sum(a.count for a in answers if isinstance(a, Note) and a.reason.startswith(fault))
     for answer in answers:
         if isinstance(answer, Track):
             columns = [getattr(answer, name) for name in COLUMNS]
@@ -100,8 +103,12 @@ def _check(answers: list[Track | Placement | Note]) -> None:
             assert not (answer.speed_mps < 0).any() and not (answer.hdop <= 0).any()
         elif isinstance(answer, Placement):
             assert answer.file and isinstance(answer.file, str)
-            assert abs(answer.lat_deg) <= 90 and abs(answer.lon_deg) <= 180
-            assert (answer.lat_deg, answer.lon_deg) != (0, 0)
+            if answer.fault:
+                assert math.isnan(answer.lat_deg) and math.isnan(answer.lon_deg)
+                assert "\n" not in answer.fault
+            else:
+                assert abs(answer.lat_deg) <= 90 and abs(answer.lon_deg) <= 180
+                assert (answer.lat_deg, answer.lon_deg) != (0, 0)
             assert not any(math.isinf(v) for v in (answer.alt_m, answer.time_s, answer.local_s))
             assert math.isnan(answer.heading_deg) or 0 <= answer.heading_deg < 360
         else:
@@ -205,9 +212,12 @@ def test_a_missing_file_is_unreadable(source: Source, tmp_path: Path) -> None:
 
 
 places = st.tuples(
-    st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=8).filter(
-        lambda name: name[0] != "'"
-    ),
+    st.text(
+        st.characters(exclude_categories=("Cs",), exclude_characters="\0/")
+        | st.sampled_from("\n\r\t'=+-@\uff1d\\x0a,;\""),
+        min_size=1,
+        max_size=8,
+    ).filter(lambda name: name == name.strip()),
     st.integers(-899, 899).filter(bool).map(lambda n: n / 10),
     st.integers(-1799, 1799).filter(bool).map(lambda n: n / 10),
     st.none() | st.integers(1, 2**41).map(lambda ms: ms / 1000),

@@ -30,11 +30,19 @@ degrees = st.integers(-89_999_999, 89_999_999).filter(bool).map(lambda n: n / 1e
 rows = st.lists(st.tuples(names, degrees, degrees, st.none() | st.integers(-300, 9000)), max_size=8)
 
 
-def _read(raw: bytes | str, **options: Any) -> tuple[list[Placement], list[Track], dict[str, int]]:
+def _answers(raw: bytes | str, **options: Any) -> list[Placement | Track | Note]:
     raw = raw.encode() if isinstance(raw, str) else raw
-    answers = list(csv.read(MemoryBytes(raw, "places.csv"), csv.CsvOptions(**options)))
+    return list(csv.read(MemoryBytes(raw, "places.csv"), csv.CsvOptions(**options)))
+
+
+def _faults(raw: bytes | str) -> list[tuple[str, str]]:
+    return [(a.file, a.fault) for a in _answers(raw) if isinstance(a, Placement) and a.fault]
+
+
+def _read(raw: bytes | str, **options: Any) -> tuple[list[Placement], list[Track], dict[str, int]]:
+    answers = _answers(raw, **options)
     return (
-        [a for a in answers if isinstance(a, Placement)],
+        [a for a in answers if isinstance(a, Placement) and not a.fault],
         [a for a in answers if isinstance(a, Track)],
         {a.reason: a.count for a in answers if isinstance(a, Note)},
     )
@@ -105,6 +113,44 @@ def test_undamaged_rows_survive_and_the_others_are_counted(drawn: list[str | int
     good = [d for d in drawn if isinstance(d, int)]
     assert [(p.file, p.lat_deg) for p in placements] == [(f"IMG_{d}.jpg", d) for d in good]
     assert sum(notes.values()) == len(drawn) - len(good)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(BAD) | st.integers(1, 80), max_size=20))
+def test_every_row_that_names_a_file_says_something_of_it(drawn: list[str | int]) -> None:
+    lines = ["name,lat,lon", *(d if isinstance(d, str) else f"IMG_{d}.jpg,{d},{d}" for d in drawn)]
+    answers = _answers("\n".join(lines).encode("latin-1"))
+    named = [f"IMG_{d}.jpg" if isinstance(d, int) else d.split(",")[0] for d in drawn]
+    assert [a.file for a in answers if isinstance(a, Placement)] == [name for name in named if name]
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        ("a.jpg,,", "rows without a position"),
+        ("a.jpg,nan,nan", "rows without a position"),
+        ("a.jpg,0,0", "rows with the position 0,0, which says that there was no fix"),
+        ("a.jpg,91,4", "rows with a position off the globe"),
+        ("a.jpg,four,5", "rows with a position that cannot be read"),
+        ("a.jpg", "rows that are too short"),
+        ('a.jpg,"1\nb.jpg,2,3', "lines without a readable row (a quote is not closed?)"),
+    ],
+)
+def test_a_row_without_a_usable_position_says_why(row: str, fault: str) -> None:
+    head = "name,lat,lon\n"
+    placement, note = _answers(head + row)
+    assert isinstance(placement, Placement) and isinstance(note, Note)
+    assert (placement.file, placement.fault) == ("a.jpg", fault)
+    assert math.isnan(placement.lat_deg) and math.isnan(placement.lon_deg)
+    assert note.reason == f"{fault}, the first in line 2"
+
+
+def test_a_name_may_have_a_line_break_and_one_that_swallowed_rows_is_none() -> None:
+    head = "path,lat,lon\n"
+    assert _faults(head + '"a\nb.jpg",,\n') == [("a\nb.jpg", "rows without a position")]
+    assert _read(head + '"a\nb.jpg",,\n')[2] == {"rows without a position, the first in line 2": 1}
+    assert _faults(head + '"a.jpg,1,2\nb.jpg,1,2\n') == []
+    assert sum(_read(head + '"a.jpg,1,2\nb.jpg,1,2\n')[2].values()) >= 2
 
 
 fixes = st.lists(st.tuples(st.integers(0, 30), degrees, degrees), min_size=1, max_size=20)
@@ -281,8 +327,8 @@ def test_latin_1_and_a_damaged_byte() -> None:
 
 
 def test_what_the_export_put_before_a_formula_is_taken_away() -> None:
-    placements, _, _ = _read("path,lat_deg,lon_deg\n'-1.jpg,1,2\n'a.jpg,1,2\n")
-    assert [p.file for p in placements] == ["-1.jpg", "'a.jpg"]
+    placements, _, _ = _read("path,lat_deg,lon_deg\n'-1.jpg,1,2\n'a.jpg,1,2\n'＝1,1,2\n''=1,1,2\n")
+    assert [p.file for p in placements] == ["-1.jpg", "'a.jpg", "＝1", "'=1"]
     (placement,), _, _ = _read("file,lat,lon\n'-1.jpg,1,2\n")
     assert placement.file == "'-1.jpg"
 

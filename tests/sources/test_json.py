@@ -18,11 +18,15 @@ from camtrail.sources import json
 NOON = 1577880000.0  # 2020-01-01T12:00:00Z
 
 
-def _read(document: Any) -> tuple[list[Placement], dict[str, int]]:
+def _answers(document: Any) -> list[Placement | Note]:
     raw = document if isinstance(document, bytes) else stdlib_json.dumps(document).encode()
-    answers = list(json.read(MemoryBytes(raw, "places.json"), json.JsonOptions()))
+    return list(json.read(MemoryBytes(raw, "places.json"), json.JsonOptions()))
+
+
+def _read(document: Any) -> tuple[list[Placement], dict[str, int]]:
+    answers = _answers(document)
     return (
-        [a for a in answers if isinstance(a, Placement)],
+        [a for a in answers if isinstance(a, Placement) and not a.fault],
         {a.reason: a.count for a in answers if isinstance(a, Note)},
     )
 
@@ -135,6 +139,69 @@ def test_what_is_no_list_of_files_says_so(document: Any, reason: str) -> None:
     with pytest.raises(UnreadableFile, match=reason) as caught:
         _read(document)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ({"lat": None}, "files without a position"),
+        ({"lat": 1}, "files without a position"),
+        ({"lat": "x", "lon": 1}, "files with a position that is no number"),
+        ({"lat": 91, "lon": 1}, "files with an impossible position"),
+        ({"lat": 0, "lon": 0}, "files with an impossible position"),
+        ({"error": {"type": "E", "message": "m"}}, "files that the description lists as failed"),
+        ({"error": {"type": "E", "message": "m"}, "lat": 1, "lon": 2}, "files that the description lists as failed"),
+    ],
+)  # fmt: skip
+def test_a_file_without_a_usable_position_says_why(entry: dict[str, Any], fault: str) -> None:
+    # The position of the second entry shows that this is a list of positions.
+    for document in ([{"filename": "a.jpg", **entry}, {"filename": "b", "lat": 1, "lon": 2}],
+                     {"a.jpg": entry, "b": {"lat": 1, "lon": 2}}):  # fmt: skip
+        placement, good, note = _answers(document)
+        assert isinstance(placement, Placement) and isinstance(good, Placement)
+        assert (placement.file, placement.fault, good.fault) == ("a.jpg", fault, "")
+        assert math.isnan(placement.lat_deg) and math.isnan(placement.lon_deg)
+        assert note == Note(1, fault)
+
+
+def test_a_key_with_no_object_is_a_file_without_a_position() -> None:
+    placement, _, note = _answers({"a.jpg": None, "b.jpg": {"lat": 1, "lon": 2}})
+    assert isinstance(placement, Placement)
+    assert (placement.file, placement.fault) == ("a.jpg", "entries that are no object")
+    assert note == Note(1, "entries that are no object")
+
+
+@pytest.mark.parametrize("entry", [{"MAPGPSTrack": []}, {"error": {"type": "E", "message": "m"}}])
+def test_a_video_is_counted_and_no_photo(entry: dict[str, Any]) -> None:
+    (note,) = _answers([{"filename": "v.mp4", "filetype": "video", **entry}])
+    assert isinstance(note, Note) and note.count == 1
+
+
+def test_what_is_no_list_of_files_gives_nothing_before_it_says_so() -> None:
+    answers = json.read(
+        MemoryBytes(b'{"a": {"path": "x"}, "b": {"path": "y"}}', "package.json"), json.JsonOptions()
+    )
+    with pytest.raises(UnreadableFile, match="no list of files"):
+        next(answers)
+
+
+TAKEOUT = {
+    "title": "IMG_1.jpg", "description": "", "imageViews": "3",
+    "photoTakenTime": {"timestamp": "1577880000", "formatted": "Jan 1, 2020, 12:00:00 PM UTC"},
+    "geoData": {"latitude": 45.5, "longitude": 7.5, "altitude": 0.0, "latitudeSpan": 0.0, "longitudeSpan": 0.0},
+    "geoDataExif": {"latitude": 45.5, "longitude": 7.5, "altitude": 0.0, "latitudeSpan": 0.0, "longitudeSpan": 0.0},
+}  # fmt: skip
+EXIFTOOL = [{
+    "SourceFile": "./a.jpg", "FileName": "a.jpg", "GPSLatitude": 45.5, "GPSLongitude": 7.5,
+    "XMP": {"path": "x", "lat": 1}, "File": {"file": "a.jpg"},
+}]  # fmt: skip
+
+
+@pytest.mark.parametrize("document", [TAKEOUT, EXIFTOOL], ids=["takeout", "exiftool"])
+def test_another_kind_of_json_is_left_to_others(document: Any) -> None:
+    assert not json.accepts(stdlib_json.dumps(document, indent=2).encode()[:4096])
+    with pytest.raises(UnreadableFile, match="no list of files"):
+        _read(document)
 
 
 @pytest.mark.parametrize("document", [[], {}, {"type": "FeatureCollection", "features": []}])

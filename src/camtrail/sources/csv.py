@@ -126,7 +126,7 @@ _HEADINGS: Mapping[str, tuple[str, ...]] = {
 def read(data: ByteSource, options: CsvOptions) -> Iterator[Track | Placement | Note]:
     """One Placement per row that names a file; one Track where no column does; then Notes.
 
-    Raises UnreadableFile for what is no table, or lacks columns.
+    Where a row's position cannot be used, its Placement has none and says why in `fault`. Raises UnreadableFile for what is no table, or lacks columns.
 
     Notes
     -----
@@ -206,12 +206,17 @@ class _Table:
                 # A quote that is never closed has swallowed what follows.
                 self._skip(_OPEN, before + 1, self.rows.line_num - before)
 
-    def _skip_row(self, row: list[str], reason: str) -> None:
+    def _skip_row(self, row: list[str], reason: str) -> str:
+        """Counts a row; the reason, which is another one where a quote seems to have swallowed rows."""
         breaks = sum(cell.count("\n") for cell in row)
-        if breaks:
-            self._skip(_OPEN, self.rows.line_num - breaks, breaks + 1)
-        else:
-            self._skip(reason)
+        file = self.columns.get("file", len(row))
+        own = row[file].count("\n") if file < len(row) and reason != _SHORT else 0
+        first = self.rows.line_num - breaks
+        if breaks > own:  # a name may have a line break, a position has none
+            self._skip(_OPEN, first, breaks + 1)
+            return _OPEN
+        self._skip(reason, first)
+        return reason
 
     def _skip(self, reason: str, line: int = 0, count: int = 1) -> None:
         self.lines.setdefault(reason, line or self.rows.line_num)
@@ -230,7 +235,7 @@ class _Table:
         alt, heading, local = (self.columns.get(name, -1) for name in ("alt", "heading", "local"))
         for row in self._all():
             name = row[file].strip() if len(row) > file else ""
-            if self.is_ours and name[:1] == "'" and name[1:2] in _FORMULA:
+            if self.is_ours and name[:1] == "'" and _FORMULA.match(name, 1):
                 name = name[1:]
             if not name:
                 self._skip("rows without a file name")
@@ -238,7 +243,9 @@ class _Table:
             try:
                 lat, lon = place(row)
             except _Unusable as e:
-                self._skip_row(row, str(e))
+                fault = self._skip_row(row, str(e))
+                if fault != _OPEN or "\n" not in name:  # swallowed rows are no name
+                    yield Placement(name, _NAN, _NAN, fault=fault)
                 continue
             time_s, is_instant = seconds(row)
             if time_s == UNREADABLE:
@@ -324,10 +331,10 @@ class _Table:
             try:
                 lat, lon = float(row[at_lat]), float(row[at_lon])
             except IndexError:
-                raise _Unusable("rows that are too short") from None
+                raise _Unusable(_SHORT) from None
             except ValueError:
                 if max(at_lat, at_lon) >= len(row):
-                    raise _Unusable("rows that are too short") from None
+                    raise _Unusable(_SHORT) from None
                 if not row[at_lat].strip() and not row[at_lon].strip():
                     raise _Unusable("rows without a position") from None
                 try:
@@ -398,8 +405,9 @@ class _Table:
         return seconds
 
 
-_FORMULA = tuple("=+-@")
+_FORMULA = re.compile("'*[=+\\-@\uff1d\uff0b\uff0d\uff20\t\r\n]")
 """What camtrail's export puts a `'` before, so that no spreadsheet runs a name."""
+_SHORT = "rows that are too short"
 _OPEN = "lines without a readable row (a quote is not closed?)"
 
 

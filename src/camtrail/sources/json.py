@@ -27,12 +27,15 @@ _LON = ("MAPLongitude", "lon", "lng", "longitude", "lon_deg")
 _ALT = ("MAPAltitude", "alt", "altitude", "ele", "alt_m")
 _TIME = ("MAPCaptureTime", "time", "timestamp", "capture_time")
 _HEADING = ("MAPCompassHeading", "heading", "heading_deg", "direction")
+_TELLING = (*_LAT, "error", "MAPGPSTrack")
 _VIDEOS = frozenset({"video", "camm", "gopro", "blackvue"})
 
 _LIKELY = re.compile(
     rb"\"MAP[A-Z]\w*\"\s*:|\"(?:lat|latitude|lat_deg)\"\s*:|\"FeatureCollection\"|^\s*[\[{]\s*[\]}]\s*$"
     rb"|^\s*\[\s*\{\s*\"error\"\s*:\s*\{|\"(?:filename|file|path)\"\s*:"
 )
+# exiftool -json, and what Google Takeout writes beside each photo: `geoData` is no name of a file.
+_OTHER = re.compile(rb"\"(?:SourceFile|photoTakenTime|geoData|geoDataExif)\"\s*:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +45,15 @@ class JsonOptions:
 
 def accepts(head: bytes) -> bool:
     """Whether the first bytes look like a list of files with positions, and not like another kind of JSON."""
-    return _LIKELY.search(_utf8(head[:_HEAD])) is not None
+    start = _utf8(head[:_HEAD])
+    return _LIKELY.search(start) is not None and _OTHER.search(start) is None
 
 
 def read(data: ByteSource, options: JsonOptions) -> Iterator[Placement | Note]:
-    """One Placement per entry with a file and a position, then Notes of what was left out.
+    """One Placement per entry with a file, then Notes of what was left out.
 
-    A name that stands twice gives two Placements. Raises UnreadableFile for what is no list of files.
+    Where an entry's position cannot be used, its Placement has none and says why in `fault`. A name that stands
+    twice gives two Placements. Raises UnreadableFile for what is no list of files.
 
     Notes
     -----
@@ -60,21 +65,15 @@ def read(data: ByteSource, options: JsonOptions) -> Iterator[Placement | Note]:
         raise UnreadableFile(data.name, "is empty", _HINT)
     if not accepts(data.read_at(0, _HEAD)):  # before a gigabyte of something else is loaded
         raise _no_list(data)
-    entries = _entries(data, _decoded(data))
+    document = _decoded(data)
+    told = (_tells(entry) for _, entry in _entries(data, document))
+    if not (next(told, True) or any(told)):  # no entry at all is a list, too
+        raise _no_list(data)
     left, times = Left(), Times()
-    count = found = 0
-    for file, entry in entries:
-        count += 1
-        if not isinstance(entry, dict):
-            left.add(1, "entries that are no object")
-            continue
-        found += not entry.keys().isdisjoint((*_LAT, "error", "MAPGPSTrack"))
+    for file, entry in _entries(data, document):
         placement = _placement(file, entry, left, times)
         if placement is not None:
-            found += 1
             yield placement
-    if count and not found:
-        raise _no_list(data)
     yield from left.notes()
 
 
@@ -151,29 +150,33 @@ def _flat(feature: Any) -> Any:
     return entry
 
 
-def _placement(file: str | None, entry: dict[str, Any], left: Left, times: Times) -> Placement | None:
-    """What an entry says, or None where it has no use; that is counted."""
+def _tells(entry: Any) -> bool:
+    """Whether an entry is one of a list of positions, even if it says that it has none."""
+    return isinstance(entry, dict) and not entry.keys().isdisjoint(_TELLING)
+
+
+def _placement(file: str | None, entry: Any, left: Left, times: Times) -> Placement | None:
+    """What an entry says, or None where it names no photo; what has no use is counted."""
+    if not isinstance(entry, dict):
+        return _faulty(file, "entries that are no object", left)
+    name = file if file is not None else _first(entry, _FILE)
+    is_video = isinstance(entry.get("filetype"), str) and entry["filetype"] in _VIDEOS
     if entry.get("error") is not None:
-        left.add(1, "files that the description lists as failed")
-        return None
-    if isinstance(entry.get("filetype"), str) and entry["filetype"] in _VIDEOS:
+        return _faulty(None if is_video else name, "files that the description lists as failed", left)
+    if is_video:
         left.add(1, "videos, which have a track and no one place")
         return None
-    name = file if file is not None else _first(entry, _FILE)
     if not isinstance(name, str) or not name.strip():
         left.add(1, "entries without a file name")
         return None
     try:
         lat, lon = _number(_first(entry, _LAT)), _number(_first(entry, _LON))
     except ValueError:
-        left.add(1, "files with a position that is no number")
-        return None
+        return _faulty(name, "files with a position that is no number", left)
     if lat != lat or lon != lon:
-        left.add(1, "files without a position")
-        return None
+        return _faulty(name, "files without a position", left)
     if not (abs(lat) <= 90.0 and abs(lon) <= 180.0) or (lat == 0.0 and lon == 0.0):
-        left.add(1, "files with an impossible position")
-        return None
+        return _faulty(name, "files with an impossible position", left)
     time_s, local_s = _times(entry, left, times)
     return Placement(
         name,
@@ -184,6 +187,12 @@ def _placement(file: str | None, entry: dict[str, Any], left: Left, times: Times
         local_s=local_s,
         heading_deg=_heading(entry, left),
     )
+
+
+def _faulty(name: Any, reason: str, left: Left) -> Placement | None:
+    """What is said of a file without a usable position, once that is counted; None where there is no name."""
+    left.add(1, reason)
+    return Placement(name, _NAN, _NAN, fault=reason) if isinstance(name, str) and name.strip() else None
 
 
 def _first(entry: dict[str, Any], keys: tuple[str, ...]) -> Any:
