@@ -22,7 +22,7 @@ from camtrail.cli.main import SETTINGS
 from camtrail.cli.options import build, configured, leaves, parameters
 from camtrail.core.errors import CamtrailError, Failure, InputError, UsageError, failure_of
 from camtrail.core.model import OUTCOMES
-from camtrail.core.names import shown
+from camtrail.core.names import plain, shown
 from camtrail.core.options import opt, options_of
 
 __all__ = [
@@ -206,7 +206,7 @@ def as_json(result: Result, **more: Any) -> str:
             "command": result.command,
             "counts": result.counts(),
             "failures": [_failure(f) for f in result.failures],
-            "outputs": [shown(o) for o in result.outputs],
+            "outputs": [plain(o) for o in result.outputs],
             "notes": result.notes,
             "elapsed_s": round(result.elapsed_s, 3),
             **more,
@@ -217,7 +217,7 @@ def as_json(result: Result, **more: Any) -> str:
 
 def _failure(f: Failure[str]) -> dict[str, Any]:
     return {
-        "path": shown(f.item), "code": f.code, "message": f.message, "hint": f.hint, "retryable": f.retryable
+        "path": plain(f.item), "code": f.code, "message": f.message, "hint": f.hint, "retryable": f.retryable
     }  # fmt: skip
 
 

@@ -9,14 +9,17 @@ import contextlib
 import errno
 import glob
 import os
+import shutil
 import stat
+import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from camtrail.core.bytes import ByteSource, FileBytes, unreadable
 from camtrail.core.errors import UnreadableFile
 
-__all__ = ["Entry", "FileSystem", "NewFile", "RealFileSystem"]
+__all__ = ["Entry", "FileSystem", "NewFile", "RealFileSystem", "Status"]
 
 # What network drives and FUSE say of a folder; PostgreSQL passes over the same (fsync_fname_ext).
 _CANNOT_SYNC = (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS)
@@ -32,11 +35,26 @@ class Entry(NamedTuple):
     mtime_ns: int
 
 
+class Status(NamedTuple):
+    """What tells whether a file is still the same, and whether it may be replaced."""
+
+    kind: str  # as of Entry
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+    links: int  # names that the file has
+    is_read_only: bool  # its owner may not write it
+
+
 class NewFile(Protocol):
     """A file being written."""
 
     def write(self, data: bytes) -> None:
         """All of the bytes. Raises OSError."""
+        ...
+
+    def copy_from(self, path: str, offset: int, n: int) -> None:
+        """`n` bytes of another file, by the kernel where it can. Raises OSError, also where it ends before."""
         ...
 
     def sync(self) -> None:
@@ -89,6 +107,18 @@ class FileSystem(Protocol):
 
     def create(self, path: str) -> NewFile:
         """A new, empty file for writing; none may be there. Raises OSError."""
+        ...
+
+    def status(self, path: str) -> Status:
+        """Of a path, links not followed. Raises OSError."""
+        ...
+
+    def keep_attributes(self, old: str, new: str, *, mtime: bool) -> None:
+        """Gives a new file the mode, owner, extended attributes and perhaps mtime of an old one. Raises OSError."""
+        ...
+
+    def lock(self, path: str, wait_s: float) -> AbstractContextManager[bool]:
+        """Holds a lock file while the block runs; False where another process has it after so many seconds."""
         ...
 
     def rename(self, old: str, new: str) -> None:
@@ -161,6 +191,36 @@ class RealFileSystem:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         return _RealNewFile(os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o666))
 
+    def status(self, path: str) -> Status:
+        """Of a path, links not followed. Raises OSError."""
+        st = os.lstat(path)
+        kind = "link" if stat.S_ISLNK(st.st_mode) else _kind(st.st_mode)
+        return Status(kind, st.st_size, st.st_mtime_ns, st.st_ino, st.st_nlink, not st.st_mode & stat.S_IWUSR)
+
+    def keep_attributes(self, old: str, new: str, *, mtime: bool) -> None:
+        """Gives a new file the mode, owner, extended attributes and perhaps mtime of an old one. Raises OSError."""
+        st = os.stat(old)
+        if hasattr(os, "chown") and (st.st_uid, st.st_gid) != (os.stat(new).st_uid, os.stat(new).st_gid):
+            with contextlib.suppress(
+                PermissionError
+            ):  # somebody else's file: it becomes ours, as with any editor
+                os.chown(new, st.st_uid, st.st_gid)
+        shutil.copystat(old, new)
+        if not mtime:
+            os.utime(new)
+
+    @contextlib.contextmanager
+    def lock(self, path: str, wait_s: float) -> Iterator[bool]:
+        """Holds a lock file while the block runs; False where another process has it after so many seconds."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        try:
+            until = time.monotonic() + wait_s
+            while not (held := _locked(fd)) and time.monotonic() < until:
+                time.sleep(0.05)
+            yield held
+        finally:
+            os.close(fd)  # gives the lock back
+
     def rename(self, old: str, new: str) -> None:
         """Gives a file another name at once, in place of what had it. Raises OSError."""
         os.replace(old, new)
@@ -199,6 +259,22 @@ class _RealNewFile:
         while view:
             view = view[os.write(self._fd, view) :]
 
+    def copy_from(self, path: str, offset: int, n: int) -> None:
+        """`n` bytes of another file, by the kernel where it can. Raises OSError, also where it ends before."""
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+        try:
+            end = offset + n
+            offset = _kernel_copy(fd, self._fd, offset, end)
+            os.lseek(fd, offset, os.SEEK_SET)
+            while offset < end:
+                data = os.read(fd, min(1 << 20, end - offset))
+                if not data:
+                    raise OSError(errno.EIO, "it became shorter while it was read")
+                self.write(data)
+                offset += len(data)
+        finally:
+            os.close(fd)
+
     def sync(self) -> None:
         """Returns when the bytes are durable. Raises OSError."""
         os.fsync(self._fd)
@@ -211,6 +287,38 @@ class _RealNewFile:
 def _translated(path: str, error: OSError | ValueError) -> UnreadableFile:
     # No file has a name with a NUL in it, which is a ValueError.
     return unreadable(path, error if isinstance(error, OSError) else FileNotFoundError())
+
+
+def _kernel_copy(source: int, target: int, offset: int, end: int) -> int:
+    """Copies without going through this process where the system can; returns how far it came."""
+    copy = getattr(os, "copy_file_range", None)
+    while copy is not None and offset < end:
+        try:
+            done = copy(source, target, end - offset, offset)
+        except OSError as e:
+            if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG):
+                raise
+            break  # another file system, or one that cannot
+        if not done:
+            break
+        offset += done
+    return offset
+
+
+def _locked(fd: int) -> bool:
+    """Takes the lock of an open file if nobody has it."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            getattr(msvcrt, "locking")(fd, getattr(msvcrt, "LK_NBLCK"), 1)  # noqa: B009 - not there elsewhere
+        else:
+            import fcntl
+
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _bytes_of_name(e: Entry) -> bytes:

@@ -286,4 +286,5 @@ PLUGIN = Source(
     suffixes=frozenset({".gpx"}),
     read=read,
     options=GpxOptions,
+    only_tracks=True,
 )
