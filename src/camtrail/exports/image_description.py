@@ -1,0 +1,154 @@
+"""Mapillary's description of one photo, the JSON that its tools put into the EXIF ImageDescription.
+
+The file that describes many photos is `description`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from camtrail.core.model import Item
+from camtrail.core.names import plain, shown
+from camtrail.exports.description import _NO_ID, _capture_time
+from camtrail.exports.values import has_place, heading_deg, rounded
+
+__all__ = ["DescriptionExtras", "image_description"]
+
+_NAMES = uuid.uuid5(uuid.NAMESPACE_OID, "camtrail photo")
+_ORIENTATIONS = (1, 3, 6, 8)  # the mirrored ones are none that Mapillary knows
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return _is_whole(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+_KINDS: dict[str, Callable[[object], bool]] = {
+    "strings": lambda value: isinstance(value, str),
+    "doubles": _is_number,
+    "longs": _is_whole,
+    "dates": _is_whole,  # milliseconds since 1970
+    "booleans": lambda value: isinstance(value, bool),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescriptionExtras:
+    """What the description says beside what an Item knows; absent where None, NaN or empty.
+
+    Raises ValueError for an orientation that is none of the four, a negative accuracy, and meta tags of another
+    shape.
+    """
+
+    user_name: str | None = None
+    user_key: str | None = None
+    organization_key: str | None = None
+    is_private: bool | None = None
+    orientation: int | None = None  # 1, 3, 6 or 8; instead of the photo's own, as are the next two
+    make: str | None = None
+    model: str | None = None
+    accuracy_m: float | None = None  # of the GPS receiver
+    original_file_name: str | None = None  # relative to the PATH it was found under: says nothing of the home
+    import_date_ms: int | None = None  # since 1970; set once and kept
+    meta_tags: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """Of any of strings, doubles, longs, dates (milliseconds since 1970), booleans: lists of {key, value}."""
+    photo_key: str | None = None  # identity of the picture, which names it for ever
+
+    def __post_init__(self) -> None:
+        if self.orientation is not None and self.orientation not in _ORIENTATIONS:
+            raise ValueError(f"an orientation is 1, 3, 6 or 8, not {self.orientation}")
+        if self.accuracy_m is not None and self.accuracy_m < 0.0:
+            raise ValueError(f"an accuracy is 0 or more, not {self.accuracy_m:g}")
+        if not isinstance(self.meta_tags, Mapping):
+            raise ValueError(f"meta tags are an object with lists of {', '.join(_KINDS)}")
+        for kind, tags in self.meta_tags.items():
+            if kind not in _KINDS:
+                raise ValueError(f"meta tags are {', '.join(_KINDS)}, not {shown(str(kind))}")
+            for tag in tags if isinstance(tags, list | tuple) else (None,):
+                _check(kind, tag)
+
+
+def _check(kind: str, tag: object) -> None:
+    if not isinstance(tag, Mapping) or set(tag) != {"key", "value"} or not isinstance(tag["key"], str):
+        raise ValueError(f"the meta tags in {kind} are no list of objects with key and value")
+    if not _KINDS[kind](tag["value"]):
+        raise ValueError(f"the meta tag {shown(tag['key'])} in {kind} has a value of another type")
+
+
+def image_description(item: Item, more: DescriptionExtras) -> str:
+    """Compact JSON in ASCII, sorted by key, with what is known and nothing else.
+
+    Position, altitude, direction, time and sequence are the item's, rounded as in the description file. The
+    e-mail address and the hash of the upload token, which the first tools put there, have no place in it.
+
+    Notes
+    -----
+    Keys: mapillary_tools of 2018. MAPPhotoUUID is uuid5 of `photo_key`; without one of the file's name, the
+    second of its capture and the camera, so that writing it again changes nothing. MAPCaptureTime is UTC.
+    MAPOrientation is left out where it is mirrored. One heading stands for both norths, as in Mapillary's own.
+    """
+    heading = heading_deg(item)
+    place = (item.lat_deg, item.lon_deg) if has_place(item) else (math.nan, math.nan)
+    make, model = more.make or item.make, more.model or item.model
+    orientation = item.orientation if more.orientation is None else more.orientation
+    known: dict[str, Any] = {
+        "MAPAltitude": rounded(item.alt_m, 3),
+        "MAPCaptureTime": _capture_time(item),
+        "MAPCompassHeading": None
+        if heading is None
+        else {"TrueHeading": heading, "MagneticHeading": heading},
+        "MAPDeviceMake": shown(make) if make else None,
+        "MAPDeviceModel": shown(model) if model else None,
+        "MAPGPSAccuracyMeters": None if more.accuracy_m is None else rounded(more.accuracy_m, 3),
+        "MAPLatitude": rounded(place[0], 7),
+        "MAPLongitude": rounded(place[1], 7),
+        "MAPMetaTags": _meta_tags(more) or None,
+        "MAPOrganizationKey": plain(more.organization_key) if more.organization_key else None,
+        "MAPOrientation": int(orientation) if orientation in _ORIENTATIONS else None,
+        "MAPPhotoUUID": _photo_id(item, make, model, more.photo_key),
+        "MAPPrivate": more.is_private,
+        "MAPSequenceUUID": _NO_ID.sub("_", item.sequence) if item.sequence else None,
+        "MAPSettingsUserKey": plain(more.user_key) if more.user_key else None,
+        "MAPSettingsUsername": plain(more.user_name) if more.user_name else None,
+    }
+    present = {key: value for key, value in known.items() if value is not None}
+    return json.dumps(present, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _photo_id(item: Item, make: str | None, model: str | None, photo_key: str | None) -> str:
+    """uuid5 of what names the photo."""
+    if photo_key is not None:
+        return str(uuid.uuid5(_NAMES, plain(photo_key)))
+    # The whole second: fractions of it are spread over a burst, and depend on the photos beside it.
+    second = str(math.floor(round(item.time_s, 3))) if math.isfinite(item.time_s) else ""
+    # The camera as it will stand in the file, so that the next run finds the same.
+    parts = (item.file.rpartition("/")[2], second, make, model, item.serial)
+    return str(uuid.uuid5(_NAMES, "\n".join(shown(part or "") for part in parts)))
+
+
+def _meta_tags(more: DescriptionExtras) -> dict[str, list[dict[str, Any]]]:
+    """Those given, and those of the options, which win over tags of the same key."""
+    made = {
+        kind: [{"key": plain(tag["key"]), "value": _value(tag["value"])} for tag in tags]
+        for kind, tags in more.meta_tags.items()
+    }
+    for kind, key, value in (
+        ("strings", "original_file_name", more.original_file_name),
+        ("dates", "import_date", more.import_date_ms),
+    ):
+        if value is not None:
+            others = [tag for tag in made.get(kind, ()) if tag["key"] != key]
+            made[kind] = [*others, {"key": key, "value": _value(value)}]
+    return {kind: tags for kind, tags in made.items() if tags}
+
+
+def _value(value: Any) -> Any:
+    return plain(value) if isinstance(value, str) else value

@@ -1,0 +1,148 @@
+"""XMP sidecars: what is known of a photo in a file of its own beside it, `NAME.jpg.xmp`.
+
+Format: Adobe XMP specification part 1 (ISO 16684-1) section 7 and part 3, 2.1 (no packet wrapper in a file of
+its own), part 2, 3.5 (exif and tiff namespaces); CIPA DC-010 (Exif 2.31 metadata for XMP).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from fractions import Fraction
+from xml.sax.saxutils import escape
+
+from camtrail.core.names import plain
+from camtrail.metadata.write import Values
+
+__all__ = ["is_ours", "sidecar"]
+
+# The mark is the name of the toolkit: every program that writes the file anew puts its own there.
+_START = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="camtrail">\n'
+_BEFORE = """\
+ <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+  <rdf:Description rdf:about=""
+    xmlns:dc="http://purl.org/dc/elements/1.1/"
+    xmlns:exif="http://ns.adobe.com/exif/1.0/"
+    xmlns:tiff="http://ns.adobe.com/tiff/1.0/">
+"""
+_AFTER = """\
+  </rdf:Description>
+ </rdf:RDF>
+</x:xmpmeta>
+"""
+_EPOCH = datetime(1970, 1, 1)  # without zone: plain arithmetic
+_FIRST_S, _LAST_S = -62135596800.0, 253402300800.0  # years 1 to 9999
+_PARTS_OF_MINUTE = 10**8  # 1.7e-10 of a degree
+_MOST = 10**5  # the denominator of a fraction: 0.01 mm, or of a degree
+_LARGEST = 2**31 - 1  # what programs read of a numerator
+# XML 1.0, 2.2, which has no way to write these; the surrogates are gone by then.
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+# A carriage return would be read as a newline (2.11). The quotes need it not, but then no text looks like a
+# property to a reader that searches the packet without parsing it.
+_ESCAPES = {'"': "&quot;", "'": "&#39;", "\r": "&#13;"}
+
+
+def sidecar(values: Values) -> bytes:
+    """The sidecar's bytes, UTF-8; the same for the same values.
+
+    What the format has no room for is left out: half a position or one off the globe, a negative error of the
+    position, a time outside of the years 1 to 9999, an orientation that is none. An offset with seconds, or of
+    a day and more, is left out, its clock is not. Of texts, bytes that are no UTF-8 become `\\xNN` and
+    characters that XML has not U+FFFD.
+
+    Notes
+    -----
+    Places to 1e-9 of a degree, altitudes and errors to 1e-5 m, headings (0 <= h < 360) to 1e-5 of a degree, times
+    to the microsecond.
+    """
+    lines = (f"   <{name}>{text}</{name}>\n" for name, text in _properties(values))
+    return _START + (_BEFORE + "".join(lines) + _AFTER).encode()
+
+
+def is_ours(data: bytes) -> bool:
+    """Whether a sidecar is as `sidecar` wrote it, and not one of another program, or that one has changed.
+
+    An edit by hand does not show.
+    """
+    return data.startswith(_START)
+
+
+def _properties(values: Values) -> Iterator[tuple[str, str]]:
+    """Names and their values, as XML."""
+    yield from _present(
+        (
+            ("tiff:Make", _text(values.make)),
+            ("tiff:Model", _text(values.model)),
+            ("tiff:Orientation", str(values.orientation) if values.orientation in range(1, 9) else None),
+            ("exif:DateTimeOriginal", _date(values.local_s, _zone(values.offset_s))),
+        )
+    )
+    if abs(values.lat_deg) <= 90.0 and abs(values.lon_deg) <= 180.0:
+        yield "exif:GPSVersionID", "2.3.0.0"
+        yield "exif:GPSMapDatum", "WGS-84"
+        yield "exif:GPSLatitude", _angle(values.lat_deg, "N", "S")
+        yield "exif:GPSLongitude", _angle(values.lon_deg, "E", "W")
+    altitude, heading = _fraction(abs(values.alt_m)), _fraction(values.heading_deg % 360.0)
+    if altitude is not None:
+        yield "exif:GPSAltitude", _rational(altitude)
+        yield "exif:GPSAltitudeRef", "1" if values.alt_m < 0.0 and altitude else "0"
+    if heading is not None:
+        yield "exif:GPSImgDirection", _rational(heading % 360)  # 359.9999999 rounds up to 360
+        yield "exif:GPSImgDirectionRef", "T"
+    error = _fraction(values.error_m)
+    yield from _present(
+        (
+            ("exif:GPSHPositioningError", None if error is None else _rational(error)),
+            ("exif:GPSTimeStamp", _date(values.time_s, "Z")),
+            ("dc:description", _in_any_language(values.description)),
+        )
+    )
+
+
+def _present(properties: Iterable[tuple[str, str | None]]) -> Iterator[tuple[str, str]]:
+    return ((name, text) for name, text in properties if text is not None)
+
+
+def _angle(degrees: float, positive: str, negative: str) -> str:
+    """`DDD,MM.mmmmmmmmK`."""
+    parts = round(abs(degrees) * (60 * _PARTS_OF_MINUTE))
+    whole, rest = divmod(parts, 60 * _PARTS_OF_MINUTE)
+    minutes, fraction = divmod(rest, _PARTS_OF_MINUTE)
+    return f"{whole},{minutes:02}.{fraction:08}{negative if degrees < 0.0 and parts else positive}"
+
+
+def _fraction(value: float) -> Fraction | None:
+    """The nearest that fits; None where the value is not a number, negative or too large."""
+    if not 0.0 <= value <= _LARGEST - 1:
+        return None
+    return Fraction(value).limit_denominator(min(_MOST, int(_LARGEST / (value + 1.0))))
+
+
+def _rational(value: Fraction) -> str:
+    return f"{value.numerator}/{value.denominator}"
+
+
+def _date(seconds: float, zone: str) -> str | None:
+    """ISO 8601 to the microsecond, fractions only where there are any; None where there is no time."""
+    if not _FIRST_S <= seconds < _LAST_S:
+        return None
+    text = (_EPOCH + timedelta(seconds=seconds)).isoformat()
+    return (text.rstrip("0") if "." in text else text) + zone
+
+
+def _zone(offset_s: float) -> str:
+    """`+hh:mm`; empty where it is unknown or cannot be written so."""
+    minutes, seconds = divmod(abs(offset_s), 60.0)
+    if seconds != 0.0 or not minutes < 24 * 60:
+        return ""
+    return f"{'-' if offset_s < 0.0 else '+'}{int(minutes) // 60:02}:{int(minutes) % 60:02}"
+
+
+def _text(text: str | None) -> str | None:
+    return None if text is None else escape(_NO_XML.sub("\ufffd", plain(text)), _ESCAPES)
+
+
+def _in_any_language(text: str | None) -> str | None:
+    inner = _text(text)
+    return None if inner is None else f'<rdf:Alt><rdf:li xml:lang="x-default">{inner}</rdf:li></rdf:Alt>'
