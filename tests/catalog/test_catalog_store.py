@@ -123,7 +123,7 @@ def test_answers_without_ranks_drop_the_old_ones(path):
         assert catalog.places()["a"][0] == 5.0
         assert catalog.ranks().keys() == {"b"}
         catalog.put_ranks(["a"], answers(1, Ranks, sequence="s", sequence_index=4))
-        assert catalog.ranks()["a"][2:4] == ("s", 4)
+        assert catalog.ranks()["a"][3:5] == ("s", 4)
 
 
 def test_the_newest_hundred_runs_are_kept(path):

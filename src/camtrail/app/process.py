@@ -16,6 +16,7 @@ from camtrail.app.geotag import geotag as find_places
 from camtrail.app.scan import Scanned, ScanOptions, known_sources, suffix_of
 from camtrail.app.scan import scan as find_photos
 from camtrail.app.sequence import sequence as find_ranks
+from camtrail.app.state import Workspace
 from camtrail.catalog.store import Catalog
 from camtrail.core.errors import Failure, UsageError, worst
 from camtrail.core.model import OUTCOMES, Collection, Photos, Places, Ranks, texts
@@ -61,6 +62,7 @@ class Result:
 
     command: str
     collections: list[Collection] = field(default_factory=list)
+    spaces: list[Workspace] = field(default_factory=list)  # one for each collection
     paths: list[str] = field(default_factory=list)  # PATHs that are no tracks, as typed
     failures: list[Failure[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -150,6 +152,8 @@ def _run(
     if places:
         found, result.failures = feeds(options.sources, tracks, options.of_sources, context)
     parts = find_photos(named, options.scan, context)
+    if places or ranks:
+        parts = [_as_taken(part, options, context) for part in parts]
     placed = _places_of(parts, found, options, result.notes) if places else [None] * len(parts)
     for part, at in zip(parts, placed):
         result.failures += part.failures
@@ -157,6 +161,7 @@ def _run(
         with Catalog(part.space.catalog) as catalog:
             collection = _settled(part, at, catalog, options, result.notes, ranks=ranks, fill=fill)
             result.collections.append(collection)
+            result.spaces.append(part.space)
             if places or ranks:
                 counts = json.dumps(Result(command, [collection]).counts())
                 catalog.add_run(context.clock.now_s(), command, counts)
@@ -166,13 +171,30 @@ def _run(
     return result
 
 
+def _as_taken(part: Scanned, options: ProcessOptions, context: Context) -> Scanned:
+    """The part with what the cameras wrote where camtrail has written since: what we wrote is no evidence.
+
+    Cameras are told apart by their own names. Clocks and headings are as they were where something is added to
+    them, so that it is added once and not once a run.
+    """
+    if not part.space.has_journal(context.fs):
+        return part
+    from camtrail.app.write import as_taken
+
+    shifts = options.time.offset_time_s or options.join.use_gps_start_time or options.turn.offset_angle_deg
+    return replace(part, taken=as_taken(part.space, part.photos, context, whole=bool(shifts)))
+
+
 def _places_of(
     parts: Sequence[Scanned], found: Sequence[Feed], options: ProcessOptions, notes: list[str]
 ) -> list[Places]:
     """Places of the photos of all parts, found together: a name in a table is judged against all of them."""
     photos = Photos.joined(
         [
-            replace(part.photos, path=texts([part.space.absolute(p) for p in part.photos.path.tolist()]))
+            replace(
+                part.taken or part.photos,
+                path=texts([part.space.absolute(p) for p in part.photos.path.tolist()]),
+            )
             for part in parts
         ]
     )
@@ -219,7 +241,7 @@ def _ranked(part: Scanned, places: Places, fresh: int, catalog: Catalog, options
     """Ranks of a part's photos, found and kept; of those beside them, too, which belong to the same sequences."""
     paths = part.photos.path.tolist()
     beside = _beside(part, catalog)
-    photos, at = part.photos, places
+    photos, at = part.taken or part.photos, places
     if beside:
         rows, kept = catalog.photos(), catalog.places()
         beside = [p for p in beside if p in kept]

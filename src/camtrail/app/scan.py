@@ -72,6 +72,9 @@ class Scanned:
     notes: list[str]  # what else is to be said
     read: int  # how many files were read; the others were known
     is_whole: bool  # whether all photos of the folders are here: no PATH is a single file
+    taken: Photos | None = (
+        None  # the photos as the cameras wrote them, where camtrail has written into some since
+    )
 
 
 @functools.cache

@@ -65,6 +65,7 @@ def sequence(
     return Ranks(
         direction.turned(heading, turn.offset_angle_deg),
         heading_source,
+        np.where(np.isfinite(heading), turn.offset_angle_deg, 0.0),
         texts([ids[k] if k >= 0 else None for k in label_of.tolist()]),
         index_of,
         texts([paths[k] if k >= 0 else None for k in same_as.tolist()]),
@@ -87,7 +88,8 @@ def _derive(
     """Headings from the way of the sequence: where there is none, or everywhere."""
     way = direction.towards_next(label, lat, lon)
     wanted = np.isfinite(way) & (everywhere | ~np.isfinite(heading[rows]))
-    heading[rows[wanted]], source[rows[wanted]] = way[wanted], "sequence"
+    heading[rows[wanted]] = way[wanted]
+    source[rows[wanted]] = "interpolated" if everywhere else "sequence"
 
 
 def _ids(photos: Photos, places: Places, label: Ints, index: Ints) -> list[str]:
@@ -101,7 +103,7 @@ def _ids(photos: Photos, places: Places, label: Ints, index: Ints) -> list[str]:
     taken: set[str] = set()
     for i in first.tolist():
         name = photos.path[i].rpartition("/")[2]
-        parts = (name, photos.make[i], photos.model[i], photos.serial[i], f"{places.order_s[i]:.3f}")
+        parts = (name, photos.serial[i], f"{places.order_s[i]:.3f}")
         words = "\n".join(shown(p or "") for p in parts)
         made.append(str(uuid.uuid5(_NAMES, words)))
         if made[-1] in taken:

@@ -31,12 +31,18 @@ class Workspace:
         """The catalog's file."""
         return f"{self.state}/{CATALOG}"
 
+    @property
+    def journal(self) -> str:
+        """The journal's file."""
+        return f"{self.state}/journal.sqlite"
+
     def has_catalog(self, fs: FileSystem) -> bool:
         """Whether something was kept already."""
-        try:
-            return fs.entry(self.catalog).kind == "file"
-        except InputError:
-            return False
+        return _is_file(fs, self.catalog)
+
+    def has_journal(self, fs: FileSystem) -> bool:
+        """Whether something was ever written."""
+        return _is_file(fs, self.journal)
 
     def relative(self, path: str) -> str:
         """An absolute path as the state has it; "" for the base itself."""
@@ -55,6 +61,13 @@ class Workspace:
             if whole.startswith(root.rstrip("/") + "/"):
                 return f"{given.rstrip('/')}/{whole[len(root.rstrip('/')) + 1 :]}"
         return whole
+
+
+def _is_file(fs: FileSystem, path: str) -> bool:
+    try:
+        return fs.entry(path).kind == "file"
+    except InputError:
+        return False
 
 
 def absolute(path: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 
 from camtrail.app.context import Context
@@ -13,12 +13,18 @@ from camtrail.app.feeds import is_track
 from camtrail.app.process import ProcessOptions, Result, known
 from camtrail.app.scan import ScanOptions
 from camtrail.app.state import existing
+from camtrail.app.undo import journal_of
+from camtrail.catalog.journal import JournalRun
 from camtrail.catalog.store import Catalog
 from camtrail.core.errors import UsageError
-from camtrail.core.model import OUTCOMES, Item
+from camtrail.core.model import OUTCOMES, Item, Places, Ranks
 from camtrail.core.names import shown
 
-__all__ = ["Known", "status", "why"]
+__all__ = ["Known", "iso", "status", "why"]
+
+
+_COPY_OF = [f.name for f in fields(Ranks)].index("duplicate_of")
+_OUTCOME = [f.name for f in fields(Places)].index("outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,8 @@ class Known:
     counts: dict[str, int] = field(default_factory=dict)  # of photos that were geotagged, by outcome
     runs: list[tuple[str, str, dict[str, int]]] = field(default_factory=list)  # ISO time, command, counts
     size_bytes: int = 0
+    written: list[JournalRun] = field(default_factory=list)  # runs that changed files, the newest first
+    undo_bytes: int = 0  # of what undo needs
 
 
 def status(paths: Sequence[str], options: ScanOptions, context: Context) -> list[Known]:
@@ -53,14 +61,19 @@ def _status(path: str, options: ScanOptions, context: Context) -> Known:
     below = space.relative(space.roots[0])
     with Catalog(space.catalog) as catalog:
         photos = catalog.photos(below)
-        copies = {p for p, row in catalog.ranks(below).items() if row[4] is not None}
-        found = Counter("duplicate" if p in copies else row[12] for p, row in catalog.places(below).items())
-        runs = [(_iso(at_s), command, json.loads(counts)) for _, at_s, command, counts in catalog.runs()]
+        copies = {p for p, row in catalog.ranks(below).items() if row[_COPY_OF] is not None}
+        found = Counter(
+            "duplicate" if p in copies else row[_OUTCOME] for p, row in catalog.places(below).items()
+        )
+        runs = [(iso(at_s), command, json.loads(counts)) for _, at_s, command, counts in catalog.runs()]
     counts = {o: found[o] for o in OUTCOMES if found[o]}
-    return Known(path, space.state, len(photos), counts, runs, context.fs.entry(space.catalog).size_bytes)
+    written, undo_bytes = journal_of(path, options, context)
+    size_bytes = context.fs.entry(space.catalog).size_bytes
+    return Known(path, space.state, len(photos), counts, runs, size_bytes, written, undo_bytes)
 
 
-def _iso(time_s: float) -> str:
+def iso(time_s: float) -> str:
+    """POSIX seconds as ISO 8601, UTC."""
     return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

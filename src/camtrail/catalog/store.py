@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-_VERSION = 1
+_VERSION = 2
 _WAIT_S = 30
 _POLL_S = 0.2
 _SQL_TYPES = {"Texts": "TEXT", "Ints": "INTEGER", "Floats": "REAL"}

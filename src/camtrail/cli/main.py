@@ -38,6 +38,11 @@ VERBS = {
         "camtrail.cli.parts:sequence",
         "put photos into sequences, flag duplicates, derive headings",
     ),
+    "write": (
+        "camtrail.cli.write:write",
+        "write what is known into the photos, sidecars or copies; undoable",
+    ),
+    "undo": ("camtrail.cli.write:undo", "take back, byte for byte, what a run wrote"),
     "export": (
         "camtrail.cli.export:export",
         "write what is known as GeoJSON, GPX, KML, CSV or a description",

@@ -27,7 +27,7 @@ class _Value(click.ParamType[Any]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The value of a text. Fails as a usage error."""
-        if not isinstance(value, str):
+        if not isinstance(value, str) or value == self.option.default:
             return value
         try:
             return self.option.value(value)

@@ -11,6 +11,7 @@ from typing import Any
 from camtrail.app import process as app
 from camtrail.app.context import Context
 from camtrail.app.process import ProcessOptions, Result
+from camtrail.app.write_options import ImportMetaOptions, WriteOptions
 from camtrail.cli.options import build
 from camtrail.cli.terminal import Run, VerdictOptions, show, source_classes, source_options, verb
 from camtrail.core.names import shown
@@ -64,8 +65,10 @@ def summary(result: Result, options: ProcessOptions) -> str:
 
 @verb(
     "process",
-    "Place, order and explain the photos at PATHs (folders, photos, tracks). Changes no photo.",
+    "Place, order and explain the photos at PATHs (folders, photos, tracks). Changes no photo without --write.",
     ProcessOptions,
+    WriteOptions,
+    ImportMetaOptions,
     PageOptions,
     VerdictOptions,
     *source_classes(),
@@ -74,16 +77,30 @@ def process(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
     """The main job."""
     page = build(PageOptions, values)
     if page.report:
-        from camtrail.app.report import check_page, write
+        from camtrail.app.report import check_page
+        from camtrail.app.report import write as write_page
 
         check_page(page.report, page.force, run.context)
-    result, options = run_job(run, paths, values, app.process)
+    options = dataclasses.replace(build(ProcessOptions, values), of_sources=source_options(values))
+    to = build(WriteOptions, values)
+    data: dict[str, Any] = {}
+    words = ""
+    if to.write in ("", "none"):
+        result = app.process(paths, options, run.context)
+    else:
+        from camtrail.app.write import run as run_and_write
+        from camtrail.cli.write import as_data, in_words
+
+        meta = build(ImportMetaOptions, values)
+        result, written = run_and_write(app.process, paths, options, to, meta, run.context)
+        result.failures += written.failures
+        data, words = as_data(written), in_words(written)
     where = rest(result, options)
     if page.report:
-        write(result, page.report, run.context)
+        write_page(result, page.report, run.context)
         where = f"{shown(page.report)} lists all"
     show(
-        run, result, rest=where, summary=summary(result, options),
-        sequences=result.sequences, preset=options.preset.preset,
+        run, result, rest=where, summary=summary(result, options) + words,
+        sequences=result.sequences, preset=options.preset.preset, **data,
     )  # fmt: skip
     return ended(result, values)

@@ -10,7 +10,7 @@ import click
 
 from camtrail.app.process import ProcessOptions
 from camtrail.app.scan import ScanOptions
-from camtrail.app.status import Known
+from camtrail.app.status import Known, iso
 from camtrail.app.status import status as find
 from camtrail.app.status import why as explain
 from camtrail.cli.options import build
@@ -38,6 +38,13 @@ def status(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
             continue
         click.echo(f"    state in {shown(k.state)} ({k.size_bytes / 1e6:.1f} MB)")
         click.echo(f"    {k.photos:,} photos scanned" + "".join(f", {n:,} {o}" for o, n in k.counts.items()))
+        for run_of in k.written[:10]:
+            said = ", ".join(f"{n:,} {state}" for state, n in run_of.states.items())
+            click.echo(f"    run {run_of.number}: {iso(run_of.at_s)}  {run_of.command}: {said}")
+        if k.written:
+            click.echo(
+                f"    {k.undo_bytes / 1e6:.1f} MB of undo data; camtrail undo takes the newest run back"
+            )
         for at, command, n in k.runs[:10]:
             said = ", ".join(f"{v:,} {o}" for o, v in n.items()) or "no photos"
             click.echo(f"    {at}  {command}: {said}")
@@ -52,6 +59,10 @@ def _plain(k: Known) -> dict[str, Any]:
         "counts": k.counts,
         "size_bytes": k.size_bytes,
         "runs": [{"at": at, "command": command, "counts": n} for at, command, n in k.runs],
+        "written": [
+            {"run": r.number, "at": iso(r.at_s), "command": r.command, "files": r.states} for r in k.written
+        ],
+        "undo_bytes": k.undo_bytes,
     }
 
 

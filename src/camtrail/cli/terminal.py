@@ -30,6 +30,7 @@ __all__ = [
     "VerdictOptions",
     "all_classes",
     "as_json",
+    "failure_data",
     "problems",
     "show",
     "source_classes",
@@ -194,8 +195,11 @@ def all_classes(mine: Iterable[type[Any]]) -> list[type[Any]]:
     from camtrail.app.export import ExportOptions
     from camtrail.app.process import ProcessOptions
     from camtrail.app.report import ReportOptions
+    from camtrail.app.undo import UndoOptions
+    from camtrail.app.write_options import ImportMetaOptions, WriteOptions
 
-    every = (ProcessOptions, ExportOptions, ReportOptions, VerdictOptions, *source_classes(), *mine)
+    written = (WriteOptions, ImportMetaOptions, UndoOptions)
+    every = (ProcessOptions, ExportOptions, ReportOptions, VerdictOptions, *written, *source_classes(), *mine)
     return [leaf for c in every for leaf in leaves(c)]
 
 
@@ -205,7 +209,7 @@ def as_json(result: Result, **more: Any) -> str:
         {
             "command": result.command,
             "counts": result.counts(),
-            "failures": [_failure(f) for f in result.failures],
+            "failures": [failure_data(f) for f in result.failures],
             "outputs": [plain(o) for o in result.outputs],
             "notes": result.notes,
             "elapsed_s": round(result.elapsed_s, 3),
@@ -215,7 +219,8 @@ def as_json(result: Result, **more: Any) -> str:
     )
 
 
-def _failure(f: Failure[str]) -> dict[str, Any]:
+def failure_data(f: Failure[str]) -> dict[str, Any]:
+    """A failure as `--json` has it."""
     return {
         "path": plain(f.item), "code": f.code, "message": f.message, "hint": f.hint, "retryable": f.retryable
     }  # fmt: skip

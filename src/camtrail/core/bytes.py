@@ -7,7 +7,7 @@ from typing import Protocol
 
 from camtrail.core.errors import UnreadableFile
 
-__all__ = ["ByteSource", "FileBytes", "MemoryBytes", "unreadable"]
+__all__ = ["ByteSource", "FileBytes", "MemoryBytes", "SplicedBytes", "unreadable"]
 
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _PREAD = getattr(os, "pread", None)  # Windows has none
@@ -61,6 +61,37 @@ class MemoryBytes:
     def read_at(self, offset: int, n: int) -> bytes:
         """At most `n` bytes from `offset`."""
         return self._data[offset : offset + n]
+
+
+class SplicedBytes:
+    """Other bytes at the front of a source: `head`, then the source from `tail_at` on."""
+
+    __slots__ = ("_head", "_tail_at", "inner", "name")
+
+    def __init__(self, inner: ByteSource, head: bytes, tail_at: int) -> None:
+        self.name = inner.name
+        self.inner = inner
+        self._head = head
+        self._tail_at = tail_at
+
+    @property
+    def size(self) -> int:
+        """Bytes in all. Raises UnreadableFile."""
+        return len(self._head) + self.inner.size - self._tail_at
+
+    def inner_offset(self, offset: int) -> int:
+        """Where the source has the byte at an offset that lies behind the head."""
+        if offset < len(self._head):
+            raise ValueError("the offset lies in the head")
+        return offset - len(self._head) + self._tail_at
+
+    def read_at(self, offset: int, n: int) -> bytes:
+        """At most `n` bytes from `offset`; fewer only at the end. Raises UnreadableFile."""
+        data = self._head[offset : offset + n]
+        if len(data) < n:
+            start = max(offset, len(self._head))
+            data += self.inner.read_at(self.inner_offset(start), n - len(data))
+        return data
 
 
 class FileBytes:

@@ -129,6 +129,14 @@ class FileSystem(Protocol):
         """Takes a file away; one that is not there is fine. Raises OSError."""
         ...
 
+    def set_mtime(self, path: str, mtime_ns: int) -> None:
+        """Sets when a file was changed. Raises OSError."""
+        ...
+
+    def sync_file(self, path: str) -> None:
+        """Makes a file's bytes durable. Raises OSError."""
+        ...
+
     def sync_folder(self, path: str) -> None:
         """Makes the names in a folder durable, where the system can. Raises OSError."""
         ...
@@ -229,6 +237,20 @@ class RealFileSystem:
         """Takes a file away; one that is not there is fine. Raises OSError."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+
+    def set_mtime(self, path: str, mtime_ns: int) -> None:
+        """Sets when a file was changed. Raises OSError."""
+        os.utime(path, ns=(mtime_ns, mtime_ns))
+
+    def sync_file(self, path: str) -> None:
+        """Makes a file's bytes durable. Raises OSError."""
+        # Windows wants a file that is open for writing; a read-only one cannot be opened so.
+        flags = (os.O_RDWR if os.name == "nt" else os.O_RDONLY) | getattr(os, "O_BINARY", 0)
+        fd = os.open(path, flags)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
     def sync_folder(self, path: str) -> None:
         """Makes the names in a folder durable. Windows has no such call: its rename is journalled."""

@@ -23,18 +23,18 @@ class Undo:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One changed file."""
+    """One file that was replaced or made."""
 
     path: str  # absolute
-    kind: str  # "patch": the file had other bytes before; "new": there was no file
+    kind: str  # "patch": there was a file; "new": there was none
     undo: Undo
-    old_size: int
-    old_sha256: bytes  # of the whole old file; empty for a new one
+    old_size: int  # 0 where there was none
+    old_sha256: bytes  # of the whole old file; empty where there was none
     new_size: int
-    head_bytes: int  # length of the new head; all of a new file
-    head_sha256: bytes
+    head_bytes: int  # length of the new head: behind it the old file goes on
+    new_sha256: bytes  # of the new head; of a new file, of all of it
     old_mtime_ns: int
-    tags: str  # what was written, in words, for people and for reading back
+    tags: str  # what was written, one word each, for people
 
 
 class Journal(Protocol):
@@ -44,42 +44,42 @@ class Journal(Protocol):
         """Writes rows, durable when this returns; the files have not changed yet. Returns their ids."""
         ...
 
-    def done(self, ids: Sequence[int]) -> None:
-        """The files have changed."""
-        ...
-
-    def drop(self, ids: Sequence[int]) -> None:
-        """The files did not change after all."""
+    def end(self, ids: Sequence[int], state: str) -> None:
+        """Says what became of rows: "done", "undone", or "dropped" where the file did not change after all."""
         ...
 
 
 def undo_of(old: bytes, new: bytes) -> Undo:
-    """The difference between two heads, as runs."""
+    """The difference between two heads."""
     common = min(len(old), len(new))
     runs: list[tuple[int, bytes]] = []
-    at = 0
-    step = 4096
-    while at < common:
-        end = min(at + step, common)
+    for at in range(0, common, 4096):  # whole blocks are compared first: most are the same
+        end = min(at + 4096, common)
         if old[at:end] != new[at:end]:
-            i = at
-            while i < end:
-                if old[i] != new[i]:
-                    start = i
-                    while i < end and old[i] != new[i]:
-                        i += 1
-                    runs.append((start, old[start:i]))
-                i += 1
-        at = end
-    changed = sum(len(data) + 12 for _, data in runs)
+            runs += _runs(old, new, at, end)
     first = runs[0][0] if runs else common
-    if changed > len(old) - first:  # a rewritten head: its old bytes whole are shorter than many runs
-        return Undo((), first, old[first:])
+    if sum(len(data) + 16 for _, data in runs) > len(old) - first:
+        return Undo((), first, old[first:])  # a rewritten head: its old bytes are shorter than the runs
     return Undo(tuple(runs), common, old[common:])
 
 
+def _runs(old: bytes, new: bytes, at: int, end: int) -> list[tuple[int, bytes]]:
+    found: list[tuple[int, bytes]] = []
+    start = -1
+    for i in range(at, end):
+        if old[i] == new[i]:
+            if start >= 0:
+                found.append((start, old[start:i]))
+            start = -1
+        elif start < 0:
+            start = i
+    if start >= 0:
+        found.append((start, old[start:end]))
+    return found
+
+
 def back(new: bytes, undo: Undo) -> bytes:
-    """The old head."""
+    """The old head, out of the new one."""
     out = bytearray(new[: undo.keep])
     for at, data in undo.runs:
         out[at : at + len(data)] = data

@@ -206,7 +206,8 @@ class Ranks:
     """Where each photo stands among the others; row i belongs to photo i."""
 
     heading_deg: Floats  # as reported, with --offset-angle added
-    heading_source: Texts  # as in Places, or sequence (towards the next photo)
+    heading_source: Texts  # as in Places; sequence: towards the next photo; interpolated: that, as asked for
+    turned_deg: Floats  # what --offset-angle added
     sequence: Texts  # id of the sequence, None outside of all
     sequence_index: Ints  # 0.. in the sequence, -1 outside of all
     duplicate_of: Texts  # path of the photo that was kept; None where this one is
@@ -230,7 +231,13 @@ class Ranks:
         n = len(places)
         nothing = texts([None] * n)
         return cls(
-            places.heading_deg, places.heading_source, nothing, np.full(n, -1, np.int64), nothing, nothing
+            places.heading_deg,
+            places.heading_source,
+            np.zeros(n),
+            nothing,
+            np.full(n, -1, np.int64),
+            nothing,
+            nothing,
         )
 
 

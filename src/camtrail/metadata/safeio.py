@@ -1,19 +1,423 @@
 """The only code that opens a file for writing in a folder of the user.
 
-So far it writes whole new files of ours (exports, reports); it changes no photo.
+A photo is replaced in this order: its new self is written beside it, made durable, read back and compared; the
+journal has what brings the old bytes back, durably; then the name moves over, at once; then the folder is made
+durable. Whatever stops the program, at each instant the name holds the whole old or the whole new file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import hashlib
 import os
-from collections.abc import Iterable
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
-from camtrail.core.errors import StorageError, UnreadableFile
-from camtrail.core.fs import FileSystem, NewFile
+from camtrail.core.errors import (
+    CamtrailError,
+    Failure,
+    SafetyRefusal,
+    StorageError,
+    UnreadableFile,
+    failure_of,
+)
+from camtrail.core.fs import FileSystem, NewFile, Status
+from camtrail.core.journal import Change, Journal, Undo, back, undo_of
 from camtrail.core.names import shown
 
-__all__ = ["put"]
+__all__ = ["Splice", "is_partial", "now", "put", "remove", "replace", "restore", "settle", "sha256"]
+
+_CHUNK_BYTES = 1 << 20
+_BEFORE, _BEHIND = ".camtrail-", ".new"
+_GROUP = 64  # files that share a commit of the journal, and are made durable side by side
+_THREADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """A new file: `head`, then another file from `tail_at` on.
+
+    `path` is replaced where it is the `source` itself; else it must not be there yet.
+    """
+
+    path: str  # absolute, links resolved
+    head: bytes
+    tail_at: int
+    source: str  # the file whose tail it takes; "" for none
+    tags: str = ""
+
+
+@dataclass(slots=True)
+class _Staged:
+    """A file that is written beside its place."""
+
+    splice: Splice
+    partial: str
+    old: Status | None  # None: there is no file yet
+    source: Status | None
+    change: Change | None = None
+
+
+def replace(
+    fs: FileSystem,
+    journal: Journal,
+    splices: Sequence[Splice],
+    *,
+    keep_mtime: bool = True,
+    break_links: bool = False,
+    durable: bool = True,
+    done: Callable[[int], None] = lambda n: None,
+) -> list[Change | Failure[str]]:
+    """Replaces or makes files; one answer for each, in their order.
+
+    Parameters
+    ----------
+    keep_mtime : whether a replaced file keeps its time
+    break_links : whether a file of several names may be replaced under this one
+    durable : False leaves out waiting for the disk: after a power cut a file may be damaged
+    done : told how many are finished, after each group
+
+    Raises
+    ------
+    StorageError
+        The disk is full or the journal cannot be written; the files of earlier groups have changed, of this
+        one none.
+    """
+    answers: list[Change | Failure[str]] = []
+    for start in range(0, len(splices), _GROUP):
+        group = splices[start : start + _GROUP]
+        answers += _replaced(fs, journal, group, keep_mtime, break_links, durable)
+        done(len(answers))
+    return answers
+
+
+def _replaced(
+    fs: FileSystem,
+    journal: Journal,
+    splices: Sequence[Splice],
+    keep_mtime: bool,
+    break_links: bool,
+    durable: bool,
+) -> list[Change | Failure[str]]:
+    staged: list[_Staged] = []
+    answers: dict[str, Change | Failure[str]] = {}
+    try:
+        for splice in splices:
+            with _item(splice.path, answers):
+                staged.append(_begin(fs, splice, keep_mtime, break_links))
+        if durable:
+            _synced(fs, staged, answers)
+        for s in _left(staged, answers):
+            with _item(s.splice.path, answers):
+                s.change = _compared(fs, s)
+        ready = [s for s in _left(staged, answers) if s.change is not None]
+        ids = journal.begin([s.change for s in ready if s.change is not None])
+        renamed: list[int] = []
+        for s, number in zip(ready, ids):
+            with _item(s.splice.path, answers):
+                fs.rename(s.partial, s.splice.path)
+                assert s.change is not None
+                answers[s.splice.path] = s.change
+                renamed.append(number)
+        if durable:
+            _sync_folders(fs, [s.splice.path for s in ready])
+        journal.end(renamed, "done")
+        journal.end([i for i in ids if i not in set(renamed)], "dropped")
+    finally:
+        for s in staged:
+            if not isinstance(answers.get(s.splice.path), Change):
+                _discard(fs, s.partial)
+    return [answers[s.path] for s in splices]
+
+
+class _item:
+    """The boundary of one file: its trouble becomes its answer; a full disk ends the run."""
+
+    def __init__(self, path: str, answers: dict[str, Change | Failure[str]]) -> None:
+        self._path = path
+        self._answers = answers
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, trace: object) -> bool:
+        if isinstance(e, OSError):
+            if e.errno in _FULL:
+                raise _storage_error(self._path, e) from e
+            e = _storage_error(self._path, e)
+            self._answers[self._path] = Failure(self._path, "unwritable", e.message, e.hint, retryable=True)
+            return True
+        if isinstance(e, CamtrailError):
+            self._answers[self._path] = failure_of(self._path, e)
+            return True
+        return False
+
+
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+
+
+def _left(staged: Iterable[_Staged], answers: dict[str, Change | Failure[str]]) -> list[_Staged]:
+    return [s for s in staged if s.splice.path not in answers]
+
+
+def _begin(fs: FileSystem, splice: Splice, keep_mtime: bool, break_links: bool) -> _Staged:
+    """Writes the new file beside its place."""
+    in_place = splice.source == splice.path
+    source = fs.status(splice.source) if splice.source else None
+    if in_place:
+        assert source is not None
+        _may_be_replaced(splice.path, source, break_links)
+    elif _is_there(fs, splice.path):
+        raise SafetyRefusal(f"{shown(splice.path)}: is there already", "move it away or name another folder")
+    partial = _beside(splice.path)
+    fs.remove(partial)  # of a run that was killed; the lock says that it is none of another one
+    staged = _Staged(splice, partial, source if in_place else None, source)
+    out = fs.create(partial)
+    try:
+        out.write(splice.head)
+        if source is not None:
+            out.copy_from(splice.source, splice.tail_at, source.size_bytes - splice.tail_at)
+    except BaseException:
+        out.close()
+        _discard(fs, partial)
+        raise
+    out.close()
+    if splice.source:
+        fs.keep_attributes(splice.source, partial, mtime=keep_mtime or not in_place)
+    return staged
+
+
+def _beside(path: str) -> str:
+    """Where the new self of a file is written: the same name each time, so that a killed run's is found."""
+    folder, name = os.path.split(path)
+    # A name of 255 bytes has no room for more; 40 characters are 160 bytes at most.
+    return os.path.join(folder, f"{_BEFORE}{name[-40:]}-{zlib.crc32(os.fsencode(name)):08x}{_BEHIND}")
+
+
+def is_partial(name: str) -> bool:
+    """Whether a file was left behind by a run that was killed while it replaced another one."""
+    return name.startswith(_BEFORE) and name.endswith(_BEHIND)
+
+
+def _may_be_replaced(path: str, status: Status, break_links: bool) -> None:
+    if status.kind != "file":
+        raise SafetyRefusal(f"{shown(path)}: is no ordinary file", "name the file itself")
+    if status.is_read_only:
+        raise SafetyRefusal(
+            f"{shown(path)}: is read-only", "allow writing to it, or use --write sidecar or copy"
+        )
+    if status.links > 1 and not break_links:
+        raise SafetyRefusal(
+            f"{shown(path)}: has {status.links} names (hard links), of which only one would change",
+            "use --write sidecar or copy, or --break-hardlinks",
+        )
+
+
+def _is_there(fs: FileSystem, path: str) -> bool:
+    try:
+        fs.status(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _synced(fs: FileSystem, staged: Sequence[_Staged], answers: dict[str, Change | Failure[str]]) -> None:
+    """Makes all files durable, side by side: the disk takes them together."""
+
+    def sync(s: _Staged) -> None:
+        with _item(s.splice.path, answers):
+            fs.sync_file(s.partial)
+
+    if len(staged) < 2:
+        for s in staged:
+            sync(s)
+        return
+    with ThreadPoolExecutor(min(_THREADS, len(staged))) as threads:
+        for finished in [threads.submit(sync, s) for s in staged]:
+            finished.result()
+
+
+def _compared(fs: FileSystem, s: _Staged) -> Change:
+    """Reads the new file back and compares it with what it is made of; what undo needs of the old one."""
+    splice = s.splice
+    old_hash, old_head = hashlib.sha256(), b""
+    with fs.source(s.partial) as new:
+        if new.read_at(0, len(splice.head)) != splice.head:
+            raise StorageError(
+                f"{shown(splice.path)}: was read back otherwise than written", "check the disk"
+            )
+        new_at = len(splice.head)
+        if s.source is not None:
+            size = s.source.size_bytes
+            with fs.source(splice.source, size) as old:
+                old_head = old.read_at(0, splice.tail_at)
+                old_hash.update(old_head)
+                at = splice.tail_at
+                while at < size:
+                    data = old.read_at(at, _CHUNK_BYTES)
+                    if not data or new.read_at(new_at, len(data)) != data:
+                        raise _changed(splice.source)
+                    old_hash.update(data)
+                    at, new_at = at + len(data), new_at + len(data)
+        if new.read_at(new_at, 1):
+            raise StorageError(
+                f"{shown(splice.path)}: was read back otherwise than written", "check the disk"
+            )
+    if s.source is not None and fs.status(splice.source) != s.source:
+        raise _changed(splice.source)
+    if s.old is None:
+        whole = _sha256(fs, s.partial) if s.source is not None else sha256(splice.head)
+        return Change(splice.path, "new", Undo((), 0, b""), 0, b"", new_at, new_at, whole, 0, splice.tags)
+    return Change(
+        splice.path,
+        "patch",
+        undo_of(old_head, splice.head),
+        s.old.size_bytes,
+        old_hash.digest(),
+        new_at,
+        len(splice.head),
+        sha256(splice.head),
+        s.old.mtime_ns,
+        splice.tags,
+    )
+
+
+def _changed(path: str) -> SafetyRefusal:
+    return SafetyRefusal(
+        f"{shown(path)}: changed while it was worked on", "run again when nobody else writes it"
+    )
+
+
+def sha256(data: bytes) -> bytes:
+    """The digest that the journal has of a head."""
+    return hashlib.sha256(data).digest()
+
+
+def _sha256(fs: FileSystem, path: str, most: int | None = None) -> bytes:
+    digest = hashlib.sha256()
+    for data in _pieces(fs, path, most):
+        digest.update(data)
+    return digest.digest()
+
+
+def _pieces(fs: FileSystem, path: str, most: int | None) -> Iterator[bytes]:
+    with fs.source(path) as source:
+        at, end = 0, source.size if most is None else most
+        while at < end and (data := source.read_at(at, min(_CHUNK_BYTES, end - at))):
+            yield data
+            at += len(data)
+
+
+def now(fs: FileSystem, change: Change) -> str:
+    """Which bytes the file of a change holds: "new", "old", "gone", or "other" where somebody changed it since.
+
+    "new" is judged by size and head, "old" by all bytes.
+    """
+    try:
+        size = fs.status(change.path).size_bytes
+    except FileNotFoundError:
+        return "old" if change.kind == "new" else "gone"
+    most = None if change.kind == "new" else change.head_bytes
+    if size == change.new_size and _sha256(fs, change.path, most) == change.new_sha256:
+        return "new"
+    if change.kind == "patch" and size == change.old_size and _sha256(fs, change.path) == change.old_sha256:
+        return "old"
+    return "other"
+
+
+def settle(fs: FileSystem, journal: Journal, begun: Sequence[tuple[int, Change]]) -> None:
+    """Finds out what became of files that a run which was stopped had begun to replace."""
+    for number, change in begun:
+        state = now(fs, change)
+        journal.end([number], "dropped" if state in ("old", "gone") else "done")
+        _discard(fs, _beside(change.path))
+
+
+def restore(
+    fs: FileSystem, journal: Journal, changes: Sequence[tuple[int, Change]], *, force: bool = False
+) -> list[Failure[str] | None]:
+    """Takes changes back, byte for byte; None for each that is back, in their order.
+
+    A file that was changed since is left alone and is a Failure, unless `force`: then our part of it is
+    taken back where that can be told apart. The time of a file comes back, too.
+
+    Raises
+    ------
+    StorageError
+        The disk is full or the journal cannot be written.
+    """
+    answers: list[Failure[str] | None] = []
+    for number, change in changes:
+        found: dict[str, Change | Failure[str]] = {}
+        with _item(change.path, found):
+            _take_back(fs, change, force)
+        failure = found.get(change.path)
+        if isinstance(failure, Failure):
+            answers.append(failure)
+        else:
+            journal.end([number], "undone")
+            answers.append(None)
+    return answers
+
+
+def _take_back(fs: FileSystem, change: Change, force: bool) -> None:
+    state = now(fs, change)
+    if state == "old":
+        return
+    if state == "gone":
+        raise SafetyRefusal(f"{shown(change.path)}: is not there any more", "bring it back and undo again")
+    if change.kind == "new":
+        if state != "new" and not force:
+            raise _touched(change.path)
+        fs.remove(change.path)
+        fs.sync_folder(os.path.dirname(change.path))
+        return
+    status = fs.status(change.path)
+    with fs.source(change.path, status.size_bytes) as source:
+        head = source.read_at(0, change.head_bytes)
+    if sha256(head) != change.new_sha256:
+        raise _touched(change.path)
+    splice = Splice(change.path, back(head, change.undo), change.head_bytes, change.path)
+    staged = _begin(fs, splice, True, True)
+    try:
+        fs.sync_file(staged.partial)
+        _compared(fs, staged)
+        if _sha256(fs, staged.partial) != change.old_sha256 and not force:
+            raise _touched(change.path)
+        fs.set_mtime(staged.partial, change.old_mtime_ns)
+        fs.rename(staged.partial, change.path)
+    except BaseException:
+        _discard(fs, staged.partial)
+        raise
+    fs.sync_folder(os.path.dirname(change.path))
+
+
+def _touched(path: str) -> SafetyRefusal:
+    return SafetyRefusal(
+        f"{shown(path)}: was changed since, so it was left alone",
+        "keep it, or give --force to take our part back",
+    )
+
+
+def remove(fs: FileSystem, path: str) -> None:
+    """Takes a file of ours away. Raises StorageError."""
+    try:
+        fs.remove(path)
+    except OSError as e:
+        raise _storage_error(path, e) from e
+
+
+def _discard(fs: FileSystem, partial: str) -> None:
+    with contextlib.suppress(OSError):  # else the next run removes it
+        fs.remove(partial)
+
+
+def _sync_folders(fs: FileSystem, paths: Iterable[str]) -> None:
+    for folder in sorted({os.path.dirname(p) for p in paths}):
+        fs.sync_folder(folder)
 
 
 def put(fs: FileSystem, path: str, chunks: Iterable[bytes]) -> None:
@@ -71,7 +475,7 @@ def _write(out: NewFile, chunks: Iterable[bytes], *, sync: bool) -> None:
 
 
 def _storage_error(path: str, error: OSError) -> StorageError:
-    if error.errno == errno.ENOSPC:
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
         return StorageError(
             f"{shown(path)}: the disk is full", "make room and run again; nothing was replaced"
         )

@@ -1,0 +1,52 @@
+"""What writing can be told; apart from the writer itself, so that help and a plain run load quickly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from camtrail.core.options import opt
+
+__all__ = ["MODES", "ImportMetaOptions", "WriteOptions"]
+
+MODES = ("none", "exif", "sidecar", "copy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteOptions:
+    """Where the answers go."""
+
+    write: str = opt(
+        "", "none, exif: into the photos; sidecar: NAME.jpg.xmp beside them; copy: into copies below -o DIR",
+        choices=MODES,
+    )  # fmt: skip
+    output: str = opt("", "folder for the copies of --write copy", flag="--output", aliases=("-o", "--to"))
+    description: bool = opt(
+        False, "also write the Mapillary description into ImageDescription (in place of a caption)"
+    )
+    fix_time: bool = opt(False, "also write the corrected clock into DateTimeOriginal")
+    break_hardlinks: bool = opt(False, "write files of several names (hard links) under this name only")
+    touch: bool = opt(False, "let written files take the time of writing")
+    dry_run: bool = opt(False, "print what would be written, and write nothing")
+    wait: bool = opt(False, "wait for another run that owns the folder to end")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportMetaOptions:
+    """What is known of the camera and the import beside time and place."""
+
+    device_make: str = opt("", "camera make, in place of what the photos say")
+    device_model: str = opt("", "camera model, in place of what the photos say")
+    orientation: str = opt(
+        "",
+        "degrees that the picture is to be turned clockwise for display",
+        choices=("0", "90", "180", "270"),
+    )
+    gps_accuracy_m: float | None = opt(None, "error of the positions, metres", flag="--GPS-accuracy", least=0)
+    add_file_name: bool = opt(False, "put the file's name into the description")
+    add_import_date: bool = opt(
+        False, "put the date of the import into the description; it is kept once it is set"
+    )
+    import_meta_source: str = opt(
+        "exif", "where make, model, orientation come from", choices=("exif", "json")
+    )
+    import_meta_source_path: str = opt("", "JSON file of --import-meta-source json")
