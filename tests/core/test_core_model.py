@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import fields
 
@@ -87,10 +88,8 @@ def collection(base, photos, roots=None, duplicate_of=None, outcomes=None):
     places = Places.of_rows([tuple(p) for p in places])
     ranks = Ranks.none(places)
     if duplicate_of:
-        ranks = Ranks(
-            ranks.heading_deg, ranks.heading_source, ranks.sequence, ranks.sequence_index,
-            texts(duplicate_of), texts([d and f"too near {d}" for d in duplicate_of]),
-        )  # fmt: skip
+        why = texts([d and f"too near {d}" for d in duplicate_of])
+        ranks = dataclasses.replace(ranks, duplicate_of=texts(duplicate_of), reason=why)
     number = np.array([r for _, r in photos], np.int64)
     return Collection(base, tuple(roots), number, Photos.of_rows(rows), places, ranks)
 
