@@ -1,6 +1,6 @@
 # make run    makes the environment and runs the main job on a sample (PHOTOS=DIR: on your own photos)
 # make test   makes the environment with the test tools, and tests
-# make check  format, lint, types, layers
+# make check  format, lint, types, layers, and that only one module writes files
 # make bench  speed beside the peers, as a table
 
 PYTHON ?= python3
@@ -40,6 +40,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check src tests tools bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python tools/writes_lint.py src/camtrail
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
