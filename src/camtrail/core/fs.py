@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -180,6 +178,8 @@ class RealFileSystem:
 
     def matching(self, pattern: str) -> list[str]:
         """Files that a pattern with `*`, `?`, `[…]` or `**` names, sorted."""
+        import glob  # costs start-up, and few need it
+
         return sorted(f for f in glob.glob(pattern, recursive=True) if os.path.isfile(f))
 
     def is_writable_file(self, path: str) -> bool:
@@ -207,6 +207,8 @@ class RealFileSystem:
 
     def keep_attributes(self, old: str, new: str, *, mtime: bool) -> None:
         """Gives a new file the mode, owner, extended attributes and perhaps mtime of an old one. Raises OSError."""
+        import shutil  # costs start-up, and only writing needs it
+
         st = os.stat(old)
         if hasattr(os, "chown") and (st.st_uid, st.st_gid) != (os.stat(new).st_uid, os.stat(new).st_gid):
             with contextlib.suppress(
