@@ -113,7 +113,7 @@ def _position_uas(lat_deg: float, lon_deg: float) -> tuple[int, int] | None:
 
 
 def _altitude_mm(alt_m: float) -> int | None:
-    mm = round(alt_m * 1000) if isfinite(alt_m) else _HIGHEST_MM
+    mm = round(alt_m * 1000) if abs(alt_m) < 1e5 else _HIGHEST_MM
     return mm if abs(mm) < _HIGHEST_MM else None
 
 
@@ -182,7 +182,7 @@ def tags_of(values: Values) -> NewTags:
     Notes
     -----
     Exif 2.32, tables 4, 7, 8 and 15. Positions in millionths of an arcsecond (1.4e-10° at most beside the value),
-    altitude and error in millimetres, direction in hundredths of a degree, times in microseconds. 15 µs.
+    altitude and error in millimetres, direction in hundredths of a degree, times in microseconds. 12 µs.
     """
     return NewTags(_first_tags(values), _exif_tags(values), _gps_tags(values))
 
@@ -269,7 +269,7 @@ def differs(row: Row, values: Values) -> Values:
         new["time_s"] = values.time_s
     # 12.345 is written as 12.34 or 12.35, which floats have just beyond 0.005 of it.
     if _heading_cdeg(values.heading_deg) is not None and not (
-        _turn(heading, values.heading_deg) <= 5e-3 + 1e-9 and heading_ref != "M"
+        _turn(heading, values.heading_deg % 360.0) <= 5e-3 + 1e-9 and heading_ref != "M"
     ):
         new["heading_deg"] = values.heading_deg
     if unlike(_error_mm(values.error_m) is not None, error, values.error_m, 5e-3):
@@ -446,7 +446,7 @@ class _Block:
             values.pop(_SUBSEC, None)
             if _SUBSEC in self.exif.entries:
                 values[_SUBSEC] = _ascii("0")
-        if values and not self.exif.at:
+        if values and not self.exif.entries:
             values.setdefault(_EXIF_VERSION, (_UNDEFINED, b"0232"))
         return values
 
@@ -531,8 +531,8 @@ def new_head(source: ByteSource, new: NewTags, carried: NewTags | None = None) -
     Notes
     -----
     Added by itself, because the standard demands it: the version of a GPS or Exif directory that has none. Changed by
-    itself, because it would contradict: sub-seconds of another time, another datum than WGS 84. 60 µs for a block of
-    40 KB and a directory of 80 entries.
+    itself, because it would contradict: sub-seconds of another time, another datum than WGS 84. 40 µs, and 115 µs for
+    a block of 42 KB with 65 entries and a maker note of 32 KB, which is searched for pointers out of the block.
     """
     carried = carried or _NOTHING
     if not (new or carried):
@@ -571,26 +571,29 @@ def carried(before: ByteSource, now: ByteSource) -> NewTags:
         if new.data[8 : len(old.data)] != old.data[8:] or new.order != old.order:
             raise _Unsure(_FOREIGN)
         first, exif, gps = (
-            _additions(new, a, b)
+            _additions(old, new, a, b)
             for a, b in ((old.first, new.first), (old.exif, new.exif), (old.gps, new.gps))
         )
     except _Unsure as e:
         raise _refused(now, str(e)) from e
-    return NewTags({t: v for t, v in first.items() if t not in (_EXIF_AT, _GPS_AT)}, exif, gps)
+    return NewTags(first, exif, gps)
 
 
 _FOREIGN = "another program has changed its EXIF since we wrote into it"
 
 
-def _additions(block: _Block, before: _Directory, now: _Directory) -> dict[int, Value]:
+def _additions(old: _Block, new: _Block, before: _Directory, now: _Directory) -> dict[int, Value]:
     if before.entries.keys() - now.entries.keys():
         raise _Unsure(_FOREIGN)
     found: dict[int, Value] = {}
     for tag, entry in now.entries.items():
-        if before.entries.get(tag) != entry:  # no old byte moves, so that an equal offset is an equal value
-            value = block.value(entry)
-            if value is None:
-                raise _Unsure(_FOREIGN)
+        there = before.entries.get(tag)
+        if there == entry or tag in (_EXIF_AT, _GPS_AT):  # no byte moves: an equal offset is an equal value
+            continue
+        value = new.value(entry)
+        if value is None:
+            raise _Unsure(_FOREIGN)
+        if there is None or there[:2] != entry[:2] or old.value(there) != value:
             found[tag] = entry[0], value
     return found
 
