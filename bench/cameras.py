@@ -80,13 +80,13 @@ SHAPES = (
           often=(0xA408, 0xA409)),
     Shape("Pomaceous", "Phone 12", "IMG_", ">", 4032, 3024, (1_000, 2_600), (),
           _BASE + _APEX[:4] + _SUBSEC + _ZONES + (0xA402, 0xA403) + _LENS[2:3],
-          (1, 2, 3, 4, 5, 6) + _GPS_TIME + (12, 13) + _LOOK + (31,), False, 24, 100, often=(0x9214, 0xA460)),
+          _PLACE + _GPS_TIME + (12, 13) + _LOOK + (31,), False, 24, 100, often=(0x9214, 0xA460)),
     Shape("Ondori", "CX-90 Mark II", "_MG_", "<", 3872, 2592, (30_000, 50_000), (0x013B, 0x8298),
           _BASE + _APEX[:4] + _SUBSEC + _ZONES + _FOCAL_PLANE + (0xA301, 0xA402, 0xA403, 0xA431) + _LENS[:3],
           _PLACE + _GPS_TIME + (9,), True, 26, 1000, 1000, clock_error_s=0.4,
           often=(0x8830, 0x8832, 0xA404)),
     Shape("OLDCAM CORPORATION", "E-2100", "PICT", ">", 2048, 1536, (1_000, 3_000), (),
-          tuple(t for t in _BASE if t not in (0x8822, 0x9101, 0x9208, 0xA000)), (0, 1, 2, 3, 4), False, 10, 100,
+          tuple(t for t in _BASE if t not in (0x8822, 0x9208)), (0, 1, 2, 3, 4), False, 10, 100,
           often=(0x9102, 0x9205)),
     Shape("GoCube", "MAX 5", "GS__", "<", 5376, 2688, (10_000, 24_000), (),
           _BASE + _SCENE[:4] + _SUBSEC[1:] + (0x9205, 0xA431),
@@ -99,7 +99,7 @@ SHAPES = (
           _BASE + _APEX[:2] + _ZONES[:2] + _SUBSEC[:2] + (0xA402,), _PLACE + _GPS_TIME, False, 22, 10000,
           often=(0xA405, 0xA406, 0xA420)),
     Shape("DashVision", "DV 900", "EVT", "<", 1920, 1080, (1_000, 1_500), (),
-          tuple(t for t in _BASE if t not in (0x8822, 0x9208, 0xA001)), _PLACE + _GPS_TIME + (13,), False, 12, 1000,
+          tuple(t for t in _BASE if t not in (0x8822, 0x9208)), _PLACE + _GPS_TIME + (13,), False, 12, 1000,
           jfif=True, clock_error_s=-1.1, often=(0x9205,)),
     Shape("Lumiere", "X-T9", "DSCL", "<", 2592, 1944, (18_000, 34_000), (0x8298,),
           _BASE + _APEX + _SUBSEC + _ZONES + _SCENE[:4] + _LENS[:1] + _LENS[2:3] + (0xA431,),
@@ -107,10 +107,13 @@ SHAPES = (
 )  # fmt: skip
 
 
-def photo(shape: Shape, fix: Fix, number: int, random: Random, small: bytes) -> tuple[bytes, dict[str, int]]:
+def photo(
+    shape: Shape, fix: Fix, number: int, random: Random, small: bytes, body: bytes | None = None
+) -> tuple[bytes, dict[str, int]]:
     """A whole JPEG, and what the summary wants to know: tags, note_bytes, gps_at.
 
-    `gps_at` is the offset of the GPS directory in the file. `small` is the thumbnail.
+    `gps_at` is the offset of the GPS directory in the file. `small` is the thumbnail, `body` the picture:
+    grey bands where it is None.
     """
     note = _note(shape, random)
     tags = {
@@ -132,7 +135,8 @@ def photo(shape: Shape, fix: Fix, number: int, random: Random, small: bytes) -> 
     if shape.panorama:
         head += jpeg.segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + _gpano(shape).encode())
     sky, road = 60 + int(random.random() * 40), -40 - int(random.random() * 50)
-    body = jpeg.picture(shape.width_px, shape.height_px, sky, road, 0.3 + 0.3 * random.random())
+    if body is None:
+        body = jpeg.picture(shape.width_px, shape.height_px, sky, road, 0.3 + 0.3 * random.random())
     pointers = 3  # to Exif, GPS and Interop: not counted as tags
     facts = {
         "tags": sum(map(len, tags.values())) - pointers,

@@ -22,7 +22,7 @@ from bench.cameras import SHAPES, Fix, Shape, photo
 
 __all__ = ["CACHE", "Corpus", "Truth", "corpus", "gpx"]
 
-VERSION = 1
+VERSION = 2
 """Raise it with every change of the bytes: it names the cache."""
 
 CACHE = Path(__file__).resolve().parent.parent / ".bench"

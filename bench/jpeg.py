@@ -1,4 +1,4 @@
-"""Small valid baseline JPEGs without a codec: grey bands for photos, noise for thumbnails.
+"""Valid baseline JPEGs without a codec: grey bands for small photos, noise for thumbnails and large photos.
 
 The Huffman codes are unary (`0`, `10`, `110`, …), which baseline JPEG allows (ITU-T T.81, Annex C): an even
 block then costs two bits, and a picture of 12 megapixels 70 KB, of full size for every decoder.
@@ -10,7 +10,7 @@ import functools
 import struct
 from random import Random
 
-__all__ = ["picture", "thumbnail"]
+__all__ = ["noise", "picture", "thumbnail"]
 
 _BLOCKS = 6  # of a 4:2:0 unit: four of luma, one each of the two chroma planes
 _DC_SIZES = bytes(range(8))  # code lengths 1..8
@@ -41,10 +41,28 @@ def picture(width_px: int, height_px: int, sky: int, road: int, horizon: float) 
 
 def thumbnail(random: Random, detail: int) -> bytes:
     """A whole JPEG of 160 x 120 with about `detail` coefficients a block."""
-    columns, rows = 10, 8
+    return b"\xff\xd8" + _head(160, 120, 0) + _noisy(random, 10 * 8, detail) + b"\xff\xd9"
+
+
+def noise(random: Random, width_px: int, height_px: int, detail: int) -> bytes:
+    """Tables to EOI of a picture with about `detail` coefficients a block, as large as real photos.
+
+    Rows are drawn from eight different ones.
+    """
+    columns, rows = -(-width_px // 16), -(-height_px // 16)
+    drawn = [_noisy(random, columns, detail) for _ in range(8)]
+    parts = [_head(width_px, height_px, columns)]
+    for row in range(rows):
+        parts += (random.choice(drawn), bytes((0xFF, 0xD0 + row % 8)))
+    parts[-1] = b"\xff\xd9"
+    return b"".join(parts)
+
+
+def _noisy(random: Random, units: int, detail: int) -> bytes:
+    """The coded data of so many units."""
     bits: list[str] = []
     before = [0, 0, 0]
-    for block in range(columns * rows * _BLOCKS):
+    for block in range(units * _BLOCKS):
         plane = max(0, block % _BLOCKS - 3)
         level = int(random.random() * 40) - 20
         bits.append(_value(level - before[plane]))
@@ -52,7 +70,7 @@ def thumbnail(random: Random, detail: int) -> bytes:
         for _ in range(int(detail * (0.5 + random.random()))):
             bits.append(_value(random.randrange(1, 8) * (1 if random.random() < 0.5 else -1)))
         bits.append("0")
-    return b"\xff\xd8" + _head(160, 120, 0) + _packed("".join(bits)) + b"\xff\xd9"
+    return _packed("".join(bits))
 
 
 def _value(value: int) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from bench import peers
 from bench.corpus import Corpus
 
-__all__ = ["Measure", "Missing", "Pair", "Room", "Row", "measured"]
+__all__ = ["Measure", "Missing", "Pair", "Room", "Row", "Size", "measured"]
 
 
 class Measure(NamedTuple):
@@ -31,6 +31,13 @@ class Pair(NamedTuple):
     peer: Callable[[], Measure] | None = None
 
 
+class Size(NamedTuple):
+    """How many items a row has where they are not the whole corpus."""
+
+    whole: int
+    quick: int
+
+
 @dataclass(frozen=True, slots=True)
 class Room:
     """What rows are measured on."""
@@ -38,6 +45,10 @@ class Room:
     corpus: Corpus
     folder: Path  # for what they write; emptied afterwards
     quick: bool
+
+    def of(self, size: Size) -> int:
+        """The size that counts here."""
+        return size.quick if self.quick else size.whole
 
     def listed(self, files: list[str]) -> str:
         """A file with these names, one a line."""
@@ -51,12 +62,17 @@ class Row:
     """One line of the table. At most one target: a ratio, items per second, or seconds."""
 
     name: str
-    what: str  # camtrail's side, then the peer's, as the table prints it
+    what: str  # camtrail's side, then the peer's, as the table prints it; `{n}` stands for the size
     unit: str  # what the items are; empty where the whole run counts, in seconds
     prepare: Callable[[Room], Pair]
     ratio: float | None = None
     rate: float | None = None
     within_s: float | None = None
+    size: Size | None = None
+
+    def shown(self, room: Room) -> str:
+        """`what` with its size."""
+        return self.what.format(n=f"{room.of(self.size):,}") if self.size else self.what
 
 
 def measured(interpreter: str, *arguments: str) -> Measure:

@@ -14,12 +14,12 @@ from time import perf_counter
 
 from bench import peers
 from bench.corpus import gpx
-from bench.rows import Measure, Missing, Pair, Room, Row
+from bench.rows import Measure, Missing, Pair, Room, Row, Size
 
 __all__ = ["ROWS"]
 
 _CAMTRAIL = str(Path(sys.executable).with_name("camtrail"))
-_GEOTAGGED = 500
+_GEOTAGGED = Size(500, 100)
 _POINTS = 10_000
 
 
@@ -72,7 +72,9 @@ def _geotag(room: Room) -> Pair:
     if program is None:
         raise Missing("exiftool is not installed")
     # The first ride is the one that the track goes along; its camera writes its offset, -07:00.
-    first = [f for f in room.corpus.files if Path(f).parent.name.startswith("ride-001-")][:_GEOTAGGED]
+    first = [f for f in room.corpus.files if Path(f).parent.name.startswith("ride-001-")]
+    first = first[: room.of(_GEOTAGGED)]
+    assert len(first) == room.of(_GEOTAGGED)
     copies = room.folder / "geotag"
     track = str(gpx(_POINTS))
 
@@ -107,11 +109,11 @@ ROWS = (
     ),
     Row(
         "geotag-exiftool",
-        f"`camtrail geotag DIR --geotag_source gpx`, places into its catalog; `exiftool -geotag`, which also "
-        f"writes the places into the photos; {_GEOTAGGED} photos, {_POINTS:,} points, start of the program "
-        f"included",
+        "`camtrail geotag DIR --geotag_source gpx`, places into its catalog; `exiftool -geotag`, which also "
+        f"writes the places into the photos; {{n}} photos, {_POINTS:,} points, start of the program included",
         "photos",
         _geotag,
+        size=_GEOTAGGED,
     ),
     Row("version", "`camtrail --version`", "", _version, within_s=0.15),
 )

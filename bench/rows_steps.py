@@ -7,11 +7,11 @@ from functools import partial
 
 from bench import peers
 from bench.corpus import gpx
-from bench.rows import Pair, Room, Row, measured
+from bench.rows import Pair, Room, Row, Size, measured
 
 __all__ = ["ROWS"]
 
-_POINTS = 200_000
+_POINTS = Size(200_000, 20_000)
 
 
 def _task(*arguments: str) -> Pair:
@@ -19,7 +19,7 @@ def _task(*arguments: str) -> Pair:
 
 
 def _track(room: Room) -> Pair:
-    file = str(gpx(_POINTS // (10 if room.quick else 1)))
+    file = str(gpx(room.of(_POINTS)))
     return Pair(
         partial(measured, sys.executable, "track", "camtrail", file),
         partial(measured, peers.python(), "track", "gpxpy", file),
@@ -29,10 +29,11 @@ def _track(room: Room) -> Pair:
 ROWS = (
     Row(
         "gpx-gpxpy",
-        f"`sources.gpx.read`, {_POINTS:,} points with times to columns; `gpxpy.parse`, without lxml (with it "
-        "it is slower), to tuples",
+        "`sources.gpx.read`, {n} points with times to columns; `gpxpy.parse`, without lxml (with it it is "
+        "slower), to tuples",
         "points",
         _track,
+        size=_POINTS,
     ),
     Row(
         "join",

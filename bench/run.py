@@ -10,16 +10,17 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from statistics import median
 
-from bench import agree, peers, rows_program, rows_read, rows_steps
+from bench import agree, peers, rows_program, rows_read, rows_steps, rows_write
 from bench.corpus import CACHE, Corpus, corpus
 from bench.rows import Measure, Missing, Pair, Room, Row
 
 __all__ = ["ROWS", "main"]
 
-ROWS = (*rows_read.ROWS, *rows_program.ROWS, *rows_steps.ROWS)
+ROWS = (*rows_read.ROWS, *rows_program.ROWS, *rows_steps.ROWS, *rows_write.ROWS)
 
 _PAGE = Path(__file__).resolve().parent.parent / "BENCHMARKS.md"
 _ROUNDS = 5
@@ -31,14 +32,17 @@ _HEAD = "| row | camtrail; peer | camtrail | peer | ratio | target | met |\n|---
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 1 where a target is missed or a row fails."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="camtrail beside its peers")
-    parser.add_argument("--only", action="append", metavar="ROW", choices=[r.name for r in ROWS])
+    parser.add_argument("--only", action="append", metavar="ROW", help="a row, or several: 'write*'")
     parser.add_argument("--quick", action="store_true", help=f"{_QUICK:,} photos in place of {_PHOTOS:,}")
     parser.add_argument("--rounds", type=int, help=f"runs of each side; {_ROUNDS}, or fewer for slow peers")
     parser.add_argument("--write", action="store_true", help="put the table into BENCHMARKS.md")
     chosen = parser.parse_args(arguments)
     if chosen.write and (chosen.only or chosen.quick):
         parser.error("--write is for all rows on the whole corpus")
-    wanted = [r for r in ROWS if not chosen.only or r.name in chosen.only]
+    wanted = [r for r in ROWS if any(fnmatchcase(r.name, o) for o in chosen.only or ["*"])]
+    for only in chosen.only or []:
+        if not any(fnmatchcase(r.name, only) for r in ROWS):
+            parser.error(f"no row is named {only}; there are {', '.join(r.name for r in ROWS)}")
 
     os.environ["TZ"] = "UTC"  # times without zone mean the same to every reader
     made = corpus(_QUICK if chosen.quick else _PHOTOS)
@@ -60,21 +64,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _row(row: Row, room: Room, rounds: int | None) -> tuple[str, bool]:
     """A line of the table, and whether nothing is amiss."""
+    what = row.shown(room)
     try:
         ours, theirs = _measured(row.prepare(room), rounds)
     except Missing as e:
-        return f"| {row.name} | {row.what} | | {e} | | {_target(row)} | — |", True
+        return f"| {row.name} | {what} | | {e} | | {_target(row)} | — |", True
     except Exception as e:  # one row that fails leaves the others
         print(f"{row.name}: {type(e).__name__}: {e}", file=sys.stderr)
-        return f"| {row.name} | {row.what} | failed | | | {_target(row)} | no |", False
+        return f"| {row.name} | {what} | failed | | | {_target(row)} | no |", False
     ratios = [_rate(a) / _rate(b) for a, b in zip(ours, theirs)]
     met = _met(row, ours, ratios)
     cells = (
         row.name,
-        row.what,
+        what,
         _shown(row, ours),
         _shown(row, theirs) if theirs else "",
-        _spread([f"{r:.1f}" for r in sorted(ratios)], f"**{median(ratios):.1f} ×**") if ratios else "",
+        _spread([_times(r) for r in sorted(ratios)], f"**{_times(median(ratios))} ×**") if ratios else "",
         _target(row),
         "—" if met is None else "yes" if met else "**no**",
     )
@@ -124,6 +129,10 @@ def _shown(row: Row, measures: list[Measure]) -> str:
         return _spread([f"{r:,.0f}" for r in rates], f"{median(rates):,.0f} {row.unit}/s")
     seconds = sorted(m.seconds for m in measures)
     return _spread([f"{s:.3g}" for s in seconds], f"{median(seconds):.3g} s")
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f}" if ratio >= 2 else f"{ratio:.2f}"
 
 
 def _spread(values: list[str], middle: str) -> str:

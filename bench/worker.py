@@ -7,11 +7,12 @@ package, so that the peers' environment stays theirs. Single thread.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from time import perf_counter
+from time import gmtime, perf_counter, strftime
 from typing import Any, TypeAlias
 
 Place: TypeAlias = tuple[float | None, float | None, float | None]
@@ -116,25 +117,21 @@ class ExifTool:
 
     def read(self, files: Sequence[str]) -> Iterable[Any]:
         """Its JSON objects."""
-        assert self._process.stdin and self._process.stdout
         for start in range(0, len(files), _BATCH):
-            ask = [
-                "-j",
-                "-n",
-                "-fast2",
-                *(f"-{t}" for t in _TAGS),
-                *files[start : start + _BATCH],
-                "-execute",
-                "",
-            ]
-            self._process.stdin.write("\n".join(ask).encode())
-            self._process.stdin.flush()
-            lines = []
-            while (line := self._process.stdout.readline()).strip() != b"{ready}":
-                if not line:
-                    raise RuntimeError("exiftool ended")
-                lines.append(line)
-            yield from json.loads(b"".join(lines))
+            ask = ["-j", "-n", "-fast2", *(f"-{t}" for t in _TAGS), *files[start : start + _BATCH]]
+            yield from json.loads(b"".join(self.ask(ask)))
+
+    def ask(self, arguments: Sequence[str]) -> list[bytes]:
+        """The lines of its answer."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write("\n".join([*arguments, "-execute", ""]).encode())
+        self._process.stdin.flush()
+        lines = []
+        while (line := self._process.stdout.readline()).strip() != b"{ready}":
+            if not line:
+                raise RuntimeError("exiftool ended")
+            lines.append(line)
+        return lines
 
     def place(self, found: Any) -> Place:
         """Of a JSON object."""
@@ -148,6 +145,179 @@ READERS: dict[str, Callable[[], Camtrail | ExifRead | Mapillary | ExifTool]] = {
     "mapillary_tools": Mapillary,
     "exiftool": ExifTool,
 }
+
+Job: TypeAlias = tuple[str, float, float, float, float, float]
+"""A file and its new latitude, longitude, altitude, GPS time and true direction."""
+
+
+class CamtrailWriter:
+    """The safe writer, with its journal in the folder of the photos."""
+
+    durable = False
+
+    def __init__(self, folder: Path) -> None:
+        from camtrail.catalog.journal import SqliteJournal
+        from camtrail.core.fs import RealFileSystem
+        from camtrail.metadata import safeio, write
+
+        state = folder / ".state"
+        state.mkdir()
+        self._journal = SqliteJournal(str(state / "journal.db"), str(folder), "write")
+        self._fs, self._safeio, self._write = RealFileSystem(), safeio, write
+
+    def write(self, jobs: Sequence[Job]) -> int:
+        """Returns how many were written."""
+        values, tags_of, new_head = self._write.Values, self._write.tags_of, self._write.new_head
+        splices = []
+        for path, lat, lon, alt, time_s, heading in jobs:
+            new = tags_of(values(lat_deg=lat, lon_deg=lon, alt_m=alt, time_s=time_s, heading_deg=heading))
+            with self._fs.source(path) as source:
+                head, tail_at = new_head(source, new)
+            splices.append(
+                self._safeio.Splice(path, head, tail_at, path, "position altitude gps-time heading")
+            )
+        answers = self._safeio.replace(self._fs, self._journal, splices, durable=self.durable)
+        return sum(hasattr(a, "undo") for a in answers)
+
+    def undo(self, jobs: Sequence[Job]) -> int:
+        """Takes the newest changes of these files back, as the verb does: one by one."""
+        paths = {job[0] for job in jobs}
+        n = 0
+        for number, _, change in self._journal.changes():
+            if change.path in paths:
+                (failure,) = self._safeio.restore(self._fs, self._journal, [(number, change)])
+                n += failure is None
+        return n
+
+
+class DurableCamtrailWriter(CamtrailWriter):
+    """The same, and waits for the disk."""
+
+    durable = True
+
+
+class MapillaryWriter:
+    """mapillary_tools' way: all of the EXIF read, and written anew into the file."""
+
+    def __init__(self, folder: Path) -> None:
+        from mapillary_tools.exif_write import ExifEdit  # type: ignore[import-not-found]
+
+        self._edit = ExifEdit
+
+    def write(self, jobs: Sequence[Job]) -> int:
+        """Returns how many were written."""
+        from datetime import UTC, datetime
+
+        for path, lat, lon, alt, time_s, heading in jobs:
+            edit = self._edit(Path(path))
+            edit.add_lat_lon(lat, lon)
+            edit.add_altitude(alt)
+            edit.add_direction(heading)
+            edit.add_gps_datetime(datetime.fromtimestamp(time_s, UTC))
+            edit.write(Path(path))
+        return len(jobs)
+
+
+class PiexifWriter:
+    """piexif as its manual says."""
+
+    def __init__(self, folder: Path) -> None:
+        import piexif  # type: ignore[import-not-found]
+
+        self._piexif = piexif
+
+    def write(self, jobs: Sequence[Job]) -> int:
+        """Returns how many were written."""
+        piexif = self._piexif
+        for path, lat, lon, alt, time_s, heading in jobs:
+            found = piexif.load(path)
+            day, clock = _stamps(time_s)
+            found["GPS"] |= {
+                1: "N" if lat >= 0 else "S",
+                2: _sexagesimal(lat),
+                3: "E" if lon >= 0 else "W",
+                4: _sexagesimal(lon),
+                5: int(alt < 0),
+                6: (round(abs(alt) * 1000), 1000),
+                7: tuple((int(part), 1) for part in clock.split(":")),
+                16: "T",
+                17: (round(heading * 100), 100),
+                29: day,
+            }
+            piexif.insert(piexif.dump(found), path)
+        return len(jobs)
+
+
+class ExifToolWriter:
+    """One exiftool that stays open, with a command for each photo."""
+
+    def __init__(self, folder: Path) -> None:
+        self._tool = ExifTool()
+
+    def write(self, jobs: Sequence[Job]) -> int:
+        """Returns how many were written."""
+        n = 0
+        for path, lat, lon, alt, time_s, heading in jobs:
+            day, clock = _stamps(time_s)
+            ask = [
+                "-n",
+                "-overwrite_original",
+                f"-GPSLatitude={abs(lat)!r}",
+                f"-GPSLatitudeRef={'N' if lat >= 0 else 'S'}",
+                f"-GPSLongitude={abs(lon)!r}",
+                f"-GPSLongitudeRef={'E' if lon >= 0 else 'W'}",
+                f"-GPSAltitude={abs(alt)!r}",
+                f"-GPSAltitudeRef={int(alt < 0)}",
+                f"-GPSDateStamp={day}",
+                f"-GPSTimeStamp={clock}",
+                f"-GPSImgDirection={heading!r}",
+                "-GPSImgDirectionRef=T",
+                path,
+            ]
+            n += b"1 image files updated" in b"".join(self._tool.ask(ask))
+        return n
+
+
+class Floor:
+    """A new file by the kernel's copy, made durable, under the old name."""
+
+    def __init__(self, folder: Path) -> None:
+        pass
+
+    def write(self, jobs: Sequence[Job]) -> int:
+        """Returns how many were replaced."""
+        for path, *_ in jobs:
+            old = os.open(path, os.O_RDONLY)
+            new = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            left = os.fstat(old).st_size
+            while left:
+                left -= os.copy_file_range(old, new, left)
+            os.fsync(new)
+            os.close(new)
+            os.close(old)
+            os.replace(path + ".new", path)
+        return len(jobs)
+
+
+WRITERS: dict[str, Callable[[Path], Any]] = {
+    "camtrail": CamtrailWriter,
+    "camtrail-durable": DurableCamtrailWriter,
+    "mapillary_tools": MapillaryWriter,
+    "piexif": PiexifWriter,
+    "exiftool": ExifToolWriter,
+    "floor": Floor,
+}
+
+
+def _sexagesimal(degrees: float) -> tuple[tuple[int, int], ...]:
+    minutes, micro = divmod(round(abs(degrees) * 3.6e9), 60_000_000)
+    return (minutes // 60, 1), (minutes % 60, 1), (micro, 1_000_000)
+
+
+def _stamps(time_s: float) -> tuple[str, str]:
+    """Date and time of whole seconds, UTC."""
+    day, _, clock = strftime("%Y:%m:%d %H:%M:%S", gmtime(time_s)).partition(" ")
+    return day, clock
 
 
 def _utc(text: str) -> float:
@@ -180,6 +350,29 @@ def places(reader: str, listed: str) -> dict[str, object]:
     made = READERS[reader]()
     found = made.read(Path(listed).read_text().splitlines())
     return {"places": [made.place(f) for f in found]}
+
+
+def write(writer: str, listed: str) -> dict[str, object]:
+    """Writes into every photo; the first one to warm up."""
+    jobs: list[Job] = [tuple(job) for job in json.loads(Path(listed).read_text())]
+    made = WRITERS[writer](Path(jobs[0][0]).parent)
+    made.write(jobs[:1])
+    start = perf_counter()
+    n = made.write(jobs[1:])
+    return {"items": n, "seconds": perf_counter() - start}
+
+
+def undo(writer: str, listed: str) -> dict[str, object]:
+    """Writes into every photo, then takes it back; the first one to warm up."""
+    jobs: list[Job] = [tuple(job) for job in json.loads(Path(listed).read_text())]
+    made = WRITERS[writer](Path(jobs[0][0]).parent)
+    made.write(jobs)
+    if hasattr(os, "sync"):
+        os.sync()
+    made.undo(jobs[:1])
+    start = perf_counter()
+    n = made.undo(jobs[1:])
+    return {"items": n, "seconds": perf_counter() - start}
 
 
 def track(reader: str, file: str) -> dict[str, object]:
@@ -293,7 +486,7 @@ def duplicates(photos: str) -> dict[str, object]:
 
 
 TASKS: dict[str, Callable[..., dict[str, object]]] = {
-    task.__name__: task for task in (headers, places, track, join, sequence, duplicates)
+    task.__name__: task for task in (headers, places, write, undo, track, join, sequence, duplicates)
 }
 
 
