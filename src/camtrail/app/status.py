@@ -56,8 +56,11 @@ def _status(path: str, options: ScanOptions, context: Context) -> Known:
     if is_track(path, context):
         raise UsageError(f"{shown(path)}: is a track, of which nothing is kept", "name a folder of photos")
     space = existing(context.fs, path, options.state_dir)
-    if space is None or not space.has_catalog(context.fs):
+    if space is None:
         return Known(path)
+    written, undo_bytes = journal_of(path, options, context)
+    if not space.has_catalog(context.fs):
+        return Known(path, space.state, written=written, undo_bytes=undo_bytes) if written else Known(path)
     below = space.relative(space.roots[0])
     with Catalog(space.catalog) as catalog:
         photos = catalog.photos(below)
@@ -67,7 +70,6 @@ def _status(path: str, options: ScanOptions, context: Context) -> Known:
         )
         runs = [(iso(at_s), command, json.loads(counts)) for _, at_s, command, counts in catalog.runs()]
     counts = {o: found[o] for o in OUTCOMES if found[o]}
-    written, undo_bytes = journal_of(path, options, context)
     size_bytes = context.fs.entry(space.catalog).size_bytes
     return Known(path, space.state, len(photos), counts, runs, size_bytes, written, undo_bytes)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from camtrail.app.context import Context
 from camtrail.app.scan import ScanOptions
 from camtrail.app.state import Workspace, existing
-from camtrail.app.write import locked, read_again
+from camtrail.app.write import copied_from, journal_in, locked, read_again, settle
 from camtrail.catalog.journal import JournalRun, SqliteJournal
-from camtrail.core.errors import CamtrailError, Failure, UsageError, worst
+from camtrail.core.errors import CamtrailError, Failure, SafetyRefusal, UsageError, worst
 from camtrail.core.journal import Change
 from camtrail.core.names import shown
 from camtrail.core.options import opt
@@ -52,104 +54,169 @@ class Undone:
 def undo(paths: Sequence[str], state: ScanOptions, options: UndoOptions, context: Context) -> Undone:
     """Takes back the newest run that changed files at PATHs, or those that the options name.
 
-    A file that was changed since is left alone and named; files that a run made are removed.
+    A file that was changed since is left alone and named; files that a run made are removed, their folders stay.
 
     Raises
     ------
     UsageError
-        There is no such run.
+        There is no such run, or options contradict each other.
     FolderBusy
         Another run owns the folder.
     """
+    _check(options)
     started = context.clock.monotonic_s()
     done = Undone()
-    spaces = [(path, existing(context.fs, path, state.state_dir)) for path in paths]
-    found = [space for _, space in spaces if space is not None]
-    with locked(list({s.state: s for s in found}.values()), options.wait, context):
-        for path, space in spaces:
-            if space is None or not space.has_journal(context.fs):
-                if options.run is not None:
-                    raise UsageError(
-                        f"{shown(path)}: there is no run {options.run}", "camtrail status lists the runs"
-                    )
-                continue
-            _undo_in(space, options, done, context)
+    spaces = _spaces(paths, state, context)
+    if options.run is not None and not spaces:
+        raise UsageError(
+            f"{shown(paths[0])}: there is no run {options.run}", "camtrail status lists the runs"
+        )
+    with locked([] if options.dry_run else spaces, options.wait, context):
+        for space in spaces:
+            _undo_in(space, state, options, done, context)
     done.elapsed_s = context.clock.monotonic_s() - started
     return done
 
 
-def _undo_in(space: Workspace, options: UndoOptions, done: Undone, context: Context) -> None:
-    with SqliteJournal(space.journal, space.base) as journal:
+def _check(options: UndoOptions) -> None:
+    if options.run is not None and options.all:
+        raise UsageError("--run and --all contradict each other", "leave one out")
+    if options.forget and (options.run is not None or options.all or options.force):
+        raise UsageError(
+            "--forget takes nothing back, so --run, --all and --force contradict it", "leave it out"
+        )
+    if options.older_than_s is not None and not options.forget:
+        raise UsageError("--older-than says what --forget drops", "add --forget, or leave it out")
+
+
+def _spaces(paths: Sequence[str], state: ScanOptions, context: Context) -> list[Workspace]:
+    """PATHs that have something written, those of one state together."""
+    found: dict[str, Workspace] = {}
+    for path in paths:
+        space = existing(context.fs, path, state.state_dir)
+        if space is not None and space.has_journal(context.fs):
+            first = found.setdefault(space.state, replace(space, roots=(), given=()))
+            found[space.state] = replace(
+                first, roots=first.roots + space.roots, given=first.given + space.given
+            )
+    return list(found.values())
+
+
+def _undo_in(
+    space: Workspace, state: ScanOptions, options: UndoOptions, done: Undone, context: Context
+) -> None:
+    if not options.dry_run:
+        settle(space, context)
+    with journal_in(space, context) as journal:
         if options.forget:
-            age_s = 0.0 if options.older_than_s is None else options.older_than_s
-            done.forgotten += journal.forget(context.clock.now_s() - age_s)
+            done.forgotten += _forget(space, state, options, journal, context)
             return
+        files = _Files(space, context)
+        chosen = _chosen(journal.changes(("done",)), files, options)
         if not options.dry_run:
-            safeio.settle(context.fs, journal, [(n, c) for n, _, c in journal.changes(("begun",))])
-        chosen = _chosen(journal.changes(("done",)), space, options)
-        names = {change.path: space.as_typed(space.relative(change.path)) for _, change in chosen}
-        if options.dry_run:
-            done.restored += list(dict.fromkeys(names[c.path] for _, c in chosen))
-            return
-        _sweep([c for _, c in chosen], context)
+            _sweep([c for _, c in chosen], context)
         restored: list[str] = []
         stuck: set[str] = set()  # a file whose newer change stays keeps the older ones, too
-        for number, change in chosen:
-            if change.path in stuck:
-                continue
-            (failure,) = safeio.restore(context.fs, journal, [(number, change)], force=options.force)
-            if failure is None:
-                restored.append(change.path)
-            else:
-                stuck.add(change.path)
-                exit_code = 3 if failure.exit_code == 11 else failure.exit_code
-                done.failures.append(
-                    Failure(
-                        names[change.path],
-                        failure.code,
-                        failure.message,
-                        failure.hint,
-                        failure.retryable,
-                        exit_code,
+        for count, (number, change) in enumerate(chosen, 1):
+            if change.path not in stuck:
+                if options.dry_run:
+                    failure = _would_fail(change, change.path in restored, options, context)
+                else:
+                    (failure,) = safeio.restore(context.fs, journal, [(number, change)], force=options.force)
+                if failure is None:
+                    restored.append(change.path)
+                else:
+                    stuck.add(change.path)
+                    exit_code = 3 if failure.exit_code == SafetyRefusal.exit_code else failure.exit_code
+                    done.failures.append(
+                        dataclasses.replace(failure.at(files.typed(change.path)), exit_code=exit_code)
                     )
-                )
-            context.progress("undo", len(restored) + len(stuck), len(chosen))
-        done.restored += list(dict.fromkeys(names[p] for p in restored))
-        read_again(space, [p for p in dict.fromkeys(restored) if _is_file(p, context)], context)
+            context.progress("undo", count, len(chosen))
+        done.restored += [files.typed(p) for p in dict.fromkeys(restored)]
+        if not options.dry_run and space.has_catalog(context.fs):
+            read_again(space, [p for p in map(files.relative, dict.fromkeys(restored)) if p], context)
 
 
-def _is_file(path: str, context: Context) -> bool:
-    try:
-        return context.fs.status(path).kind == "file"
-    except OSError:
-        return False
+def _forget(
+    space: Workspace, state: ScanOptions, options: UndoOptions, journal: SqliteJournal, context: Context
+) -> int:
+    """Drops undo data of the whole state; returns of how many changes."""
+    if not state.state_dir and space.base not in space.roots:
+        raise UsageError(
+            f"{shown(space.given[0])}: what undo needs is kept, and dropped, for all of {shown(space.base)}",
+            "name that folder",
+        )
+    now_s = context.clock.now_s()
+    before_s = math.inf if options.older_than_s is None else now_s - options.older_than_s
+    if options.dry_run:
+        old = {run.number for run in journal.runs() if run.at_s < before_s}
+        return sum(run in old for _, run, _ in journal.changes(("done", "begun", "undone")))
+    return journal.forget(before_s)
+
+
+def _would_fail(
+    change: Change, has_newer: bool, options: UndoOptions, context: Context
+) -> Failure[str] | None:
+    """What a dry run can tell: only the newest change of a file shows in it."""
+    if has_newer or options.force:
+        return None
+    state = safeio.now(context.fs, change)
+    if state in ("new", "old"):
+        return None
+    words = "is not there any more" if state == "gone" else "was changed since, so it would be left alone"
+    return Failure(change.path, "refused", f"{shown(change.path)}: {words}", "keep it, or give --force")
+
+
+class _Files:
+    """Which files of the journal, whose paths have all links resolved, belong to PATHs, and what they are called."""
+
+    def __init__(self, space: Workspace, context: Context) -> None:
+        self._space = space
+        self._base = context.fs.real(space.base).rstrip("/") + "/"
+        self._roots = [context.fs.real(root) for root in space.roots]
+        self._is_all = self._base.rstrip("/") in [root.rstrip("/") for root in self._roots]
+
+    def relative(self, path: str) -> str:
+        """Relative to the state's base; "" for a file elsewhere."""
+        return path.removeprefix(self._base) if path.startswith(self._base) else ""
+
+    def typed(self, path: str) -> str:
+        """As the user has typed it."""
+        for root, given in zip(self._roots, self._space.given):
+            if path == root:
+                return given
+            if path.startswith(root.rstrip("/") + "/"):
+                return f"{given.rstrip('/')}/{path[len(root.rstrip('/')) + 1 :]}"
+        return path
+
+    def has(self, change: Change) -> bool:
+        """Whether a file lies at a PATH, is the sidecar of one, or a copy of what lies there."""
+        if self._is_all:
+            return True
+        source = copied_from(change)
+        path = change.path if source is None else self._base + source
+        return any(
+            path in (root, f"{root}.xmp") or path.startswith(root.rstrip("/") + "/") for root in self._roots
+        )
 
 
 def _chosen(
-    changes: Sequence[tuple[int, int, Change]], space: Workspace, options: UndoOptions
+    changes: Sequence[tuple[int, int, Change]], files: _Files, options: UndoOptions
 ) -> list[tuple[int, Change]]:
     """The changes to be taken back, the newest first."""
-    here = [(number, run, change) for number, run, change in changes if _is_at(change.path, space)]
+    here = [(number, run, change) for number, run, change in changes if files.has(change)]
     if options.all:
         return [(number, change) for number, _, change in here]
     if options.run is not None:
-        files = {change.path for _, run, change in here if run == options.run}
-        if not files:
+        paths = {change.path for _, run, change in here if run == options.run}
+        if not paths:
             raise UsageError(
-                f"{shown(space.given[0])}: run {options.run} changed nothing here that could be taken back",
+                f"run {options.run} changed nothing there that could be taken back",
                 "camtrail status lists the runs",
             )
-        return [(number, c) for number, run, c in here if run >= options.run and c.path in files]
+        return [(number, c) for number, run, c in here if run >= options.run and c.path in paths]
     newest = max((run for _, run, _ in here), default=None)
     return [(number, change) for number, run, change in here if run == newest]
-
-
-def _is_at(path: str, space: Workspace) -> bool:
-    """Whether a changed file belongs to what PATH names: lies there, or is what a run made elsewhere."""
-    root = space.roots[0]
-    if root == space.base or not path.startswith(space.base.rstrip("/") + "/"):
-        return True
-    return path == root or path.startswith(root.rstrip("/") + "/") or path == f"{root}.xmp"
 
 
 def _sweep(changes: Sequence[Change], context: Context) -> None:
@@ -169,5 +236,5 @@ def journal_of(path: str, state: ScanOptions, context: Context) -> tuple[list[Jo
     space = existing(context.fs, path, state.state_dir)
     if space is None or not space.has_journal(context.fs):
         return [], 0
-    with SqliteJournal(space.journal, space.base) as journal:
+    with journal_in(space, context) as journal:
         return journal.runs(), context.fs.entry(space.journal).size_bytes

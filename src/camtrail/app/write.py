@@ -1,4 +1,8 @@
-"""What is known goes into the files: planned first, then written by the one safe writer, then undoable."""
+"""What is known goes into the files: planned first, then written by the one safe writer, then undoable.
+
+What a run wrote is no evidence for the next one: `as_taken` tells the two apart, so that a clock's error is not
+measured against our own times, an offset is added once, and cameras keep their own names.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,24 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from functools import cached_property
+from math import isfinite
 from typing import Any
+from urllib.parse import quote, unquote_to_bytes
+
+import numpy as np
 
 from camtrail.app.context import Context
 from camtrail.app.feeds import is_track
+from camtrail.app.geotag import bodies
 from camtrail.app.process import ProcessOptions, Result
 from camtrail.app.scan import read_one
 from camtrail.app.state import Workspace, absolute, workspaces
 from camtrail.app.write_options import ImportMetaOptions, WriteOptions
 from camtrail.catalog.journal import SqliteJournal
 from camtrail.catalog.store import Catalog
+from camtrail.core import timezones
 from camtrail.core.bytes import ByteSource, SplicedBytes
 from camtrail.core.errors import (
     CamtrailError,
@@ -23,21 +35,62 @@ from camtrail.core.errors import (
     FolderBusy,
     InputError,
     SafetyRefusal,
+    StorageError,
     UnreadableFile,
     UsageError,
     failure_of,
 )
 from camtrail.core.journal import Change, back
-from camtrail.core.model import Collection, Item, Photos
+from camtrail.core.model import Collection, Item, Photos, Texts
 from camtrail.core.names import shown
-from camtrail.exports.image_description import DescriptionExtras, image_description
-from camtrail.metadata import read, safeio, sidecar
+from camtrail.exports.image_description import (
+    DescriptionExtras,
+    image_description,
+    import_date_ms,
+    settled,
+)
+from camtrail.metadata import picture, read, safeio, sidecar
 from camtrail.metadata.safeio import Splice
 from camtrail.metadata.write import NewTags, Values, carried, differs, new_head, tags_of
+from camtrail.steps import clock, naming
 
-__all__ = ["Written", "as_taken", "locked", "read_again", "run", "write"]
+__all__ = [
+    "Written",
+    "as_taken",
+    "copied_from",
+    "journal_in",
+    "locked",
+    "read_again",
+    "run",
+    "settle",
+    "write",
+]
 
 _TURNS = {0: 1, 90: 6, 180: 3, 270: 8}  # clockwise rotation for display -> EXIF orientation
+_NAN = float("nan")
+_COLUMNS = [f.name for f in fields(Photos)]
+_COLUMNS = _COLUMNS[_COLUMNS.index("mtime_ns") + 1 : _COLUMNS.index("fault")]  # of read.Row
+_AT = {name: i for i, name in enumerate(_COLUMNS)}
+_SAME_HEADING_DEG = 0.05  # a direction computed from places that EXIF rounded is the same one
+_LEAST_FIXES = 5  # from these on GPS times tell a clock's error (steps.clock)
+
+# What the journal notes beside the names of values.
+_SHIFTED = (
+    "shifted"  # the time is not what clock and GPS say by themselves: an offset was added, a table told it
+)
+_TURNED = "turned:"  # the angle that was added to the heading, degrees
+_COURSE = "course:"  # of the track where the photo was placed, degrees: EXIF has no room for it, the next run needs it
+_COPY_OF = "copy-of:"
+
+
+def _number(row: read.Row, name: str) -> float:
+    value = row[_AT[name]]
+    return value if isinstance(value, float) else _NAN
+
+
+def _text(row: read.Row, name: str) -> str | None:
+    value = row[_AT[name]]
+    return value if isinstance(value, str) else None
 
 
 @dataclass(slots=True)
@@ -45,9 +98,10 @@ class Written:
     """What was written, or would be."""
 
     mode: str
-    counts: dict[str, int] = field(default_factory=dict)  # written, unchanged, failed
+    counts: dict[str, int] = field(default_factory=dict)  # written, unchanged, failed; to be written
     changes: list[tuple[str, str]] = field(default_factory=list)  # path as typed, what in words
     failures: list[Failure[str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, what: str, n: int = 1) -> None:
         """Counts."""
@@ -83,49 +137,92 @@ def run(
     to: WriteOptions,
     meta: ImportMetaOptions,
     context: Context,
+    *,
+    fresh: bool = True,
 ) -> tuple[Result, Written]:
     """One of the workflows of `process`, and then its answers into the files, in folders that are ours alone.
 
+    Parameters
+    ----------
+    fresh : whether the job finds its answers by `options`; False: it takes those of an earlier run
+
     Raises
     ------
+    UsageError, InputError
+        Options that contradict each other, or a file of import metadata that cannot be used; nothing was done.
     FolderBusy
         Another run owns a folder.
     """
+    _check(to, meta)
     if to.write in ("", "none"):
         return job(paths, options, context), Written("none")
+    _said_in(meta, context)
     spaces: list[Workspace] = []
     if not to.dry_run:
         photos = [p for p in paths if not is_track(p, context)]
         spaces = workspaces(context.fs, photos, options.scan.state_dir, flat=options.scan.skip_subfolders)
     with locked(spaces, to.wait, context):
+        for space in spaces:
+            settle(space, context)
         result = job(paths, options, context)
-        return result, write(result, to, meta, context)
+        return result, write(result, to, meta, context, options if fresh else None)
 
 
-def write(result: Result, to: WriteOptions, meta: ImportMetaOptions, context: Context) -> Written:
+def _check(to: WriteOptions, meta: ImportMetaOptions) -> None:
+    if to.write == "copy" and not to.output:
+        raise UsageError("--write copy needs a folder for the copies", "give -o DIR")
+    if to.write != "copy" and to.output:
+        raise UsageError("-o names the folder of --write copy", "add --write copy, or leave it out")
+    if meta.import_meta_source == "json" and not meta.import_meta_source_path:
+        raise UsageError("--import-meta-source json needs a file", "give --import-meta-source-path FILE")
+
+
+def write(
+    result: Result,
+    to: WriteOptions,
+    meta: ImportMetaOptions,
+    context: Context,
+    options: ProcessOptions | None = None,
+) -> Written:
     """Writes what a result knows into its photos; the caller owns the folders.
 
     Only what differs from the file is written: position, altitude, GPS time; headings only where a source or an
     option gave them; make, model, orientation where an option did.
 
+    Parameters
+    ----------
+    options : by which the result was found; None where that is not known
+
     Raises
     ------
     UsageError
         `copy` without a folder, or with one among the photos.
+    InputError
+        The file of import metadata cannot be used.
     StorageError, CatalogError
         The disk is full, or the journal cannot be written; what was written before is undoable.
     """
+    _check(to, meta)
     written = Written(to.write)
-    target = _copy_folder(to, result)
-    extras = _extras(meta, context)
+    target = _copy_folder(to, result, context)
+    extras = _extras(result, meta, context, written.notes)
+    if (meta.add_file_name or meta.add_import_date) and not to.description:
+        written.notes.append(
+            "--add-file-name and --add-import-date go into the description; give --description to write it"
+        )
     for space, collection in zip(result.spaces, result.collections):
-        with _journal(space, result.command, context) as journal:
-            plans = _planned(collection, space, journal, to, meta, extras, target, written, context)
-            if to.dry_run:
-                written.changes += [(p.typed, p.words) for p in plans]
-                written.add("to be written", len(plans))
-            else:
-                _apply(plans, space, journal, to, written, context)
+        task = _Task(space, collection, to, meta, extras, target, options, context)
+        if to.dry_run:
+            if space.has_journal(context.fs):
+                with journal_in(space, context) as journal:
+                    task.latest = _latest(journal)
+            plans = _planned(task, written)
+            written.changes += [(p.typed, p.words) for p in plans]
+            written.add("to be written", len(plans))
+            continue
+        with journal_in(space, context, result.command) as journal:
+            task.latest = _latest(journal)
+            _apply(_planned(task, written), space, journal, to, written, context)
     return written
 
 
@@ -134,32 +231,38 @@ class _Plan:
     """One file to be written."""
 
     splice: Splice
-    typed: str
+    path: str  # of the photo, relative to the state's base
+    typed: str  # of the file that is written
     words: str
 
 
-def _journal(space: Workspace, command: str, context: Context) -> SqliteJournal:
-    journal = SqliteJournal(space.journal, space.base, command, context.clock.now_s())
-    try:
+def journal_in(space: Workspace, context: Context, command: str = "") -> SqliteJournal:
+    """The journal of a workspace. Its paths have all links resolved, and so has the folder they are relative to."""
+    return SqliteJournal(space.journal, context.fs.real(space.base), command, context.clock.now_s())
+
+
+def settle(space: Workspace, context: Context) -> None:
+    """Finds out what became of files that a run which was killed had begun to write; the caller owns the folder."""
+    if not space.has_journal(context.fs):
+        return
+    with journal_in(space, context) as journal:
         begun = [(number, change) for number, _, change in journal.changes(("begun",))]
+        if not begun:
+            return
         safeio.settle(context.fs, journal, begun)
-    except BaseException:
-        journal.close()
-        raise
-    return journal
+    base = context.fs.real(space.base).rstrip("/") + "/"
+    changed = [c.path for _, c in begun if c.path.startswith(base)]
+    read_again(space, [path[len(base) :] for path in changed], context)
 
 
-def _copy_folder(options: WriteOptions, result: Result) -> str:
+def _copy_folder(options: WriteOptions, result: Result, context: Context) -> str:
     if options.write != "copy":
-        if options.output:
-            raise UsageError("-o names the folder of --write copy", "add --write copy, or leave it out")
         return ""
-    if not options.output:
-        raise UsageError("--write copy needs a folder for the copies", "give -o DIR")
     target = absolute(options.output)
+    real = context.fs.real(target)
     for c in result.collections:
-        for root in c.roots:
-            if target == root or target.startswith(root.rstrip("/") + "/"):
+        for root in map(context.fs.real, c.roots):
+            if real == root or real.startswith(root.rstrip("/") + "/"):
                 raise UsageError(
                     f"{shown(options.output)}: lies among the photos",
                     "name a folder outside of them for the copies",
@@ -167,36 +270,64 @@ def _copy_folder(options: WriteOptions, result: Result) -> str:
     return target
 
 
-def _planned(
-    collection: Collection,
-    space: Workspace,
-    journal: SqliteJournal,
-    options: WriteOptions,
-    meta: ImportMetaOptions,
-    extras: _Extras,
-    target: str,
-    written: Written,
-    context: Context,
-) -> list[_Plan]:
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """One workspace's photos as their cameras wrote them, of what decides about times."""
+
+    local_s: list[float]
+    offset_s: list[float]
+    gps_s: list[float]
+    zones: Texts  # of the places
+
+
+@dataclass
+class _Task:
+    """What one workspace's files are written by."""
+
+    space: Workspace
+    collection: Collection
+    to: WriteOptions
+    meta: ImportMetaOptions
+    extras: _Extras
+    target: str
+    options: ProcessOptions | None
+    context: Context
+    latest: dict[str, list[Change]] = field(default_factory=dict)
+
+    @cached_property
+    def base(self) -> _Base:
+        """Read only where somebody asks: it opens every photo that was written before."""
+        photos = self.collection.photos
+        taken = _originals(self.space, photos, self.latest, self.context)
+
+        def column(name: str) -> list[float]:
+            values = getattr(photos, name).tolist()
+            return [_number(taken[i].original, name) if i in taken else v for i, v in enumerate(values)]
+
+        places = self.collection.places
+        zones = timezones.zones_at(places.lat_deg, places.lon_deg)
+        return _Base(column("local_s"), column("offset_s"), column("gps_time_s"), zones)
+
+    @property
+    def is_shifted(self) -> bool:
+        """Whether something was added to all times."""
+        o = self.options
+        return o is not None and bool(o.time.offset_time_s or o.join.use_gps_start_time)
+
+
+def _planned(task: _Task, written: Written) -> list[_Plan]:
     """What is to be done, file by file; what cannot be done is among the failures."""
-    latest = _latest(journal)
-    plans: list[_Plan] = []
-    rows = _rows(collection.photos)
-    offsets = zip(collection.photos.offset_s.tolist(), collection.ranks.turned_deg.tolist())
-    descriptions = collection.photos.description.tolist()
-    paths = collection.photos.path.tolist()
-    for path, item, row, (offset_s, turned), old in zip(
-        paths, collection.items(), rows, offsets, descriptions
-    ):
+    plans: dict[str, _Plan] = {}
+    c = task.collection
+    for i, (path, item, row) in enumerate(zip(c.photos.path.tolist(), c.items(), _rows(c.photos))):
         if item.outcome in ("unreadable", "unsupported"):
             continue
-        typed = space.as_typed(path)
+        typed = task.space.as_typed(path)
         try:
-            try:
-                wanted = _wanted(item, options, meta, extras, offset_s, turned, old)
-            except (ValueError, TypeError) as e:  # what the user's JSON says
-                raise InputError(meta.import_meta_source_path, str(e), "correct it") from e
-            plan = _plan(item, typed, row, wanted, options, target, latest, context)
+            plan = _plan(task, i, path, typed, item, row)
+            if plan is not None and plan.splice.path in plans:
+                _check_copy(plan, plans[plan.splice.path], task)
+                plan = None  # a second name of a file that is written already
         except CamtrailError as e:
             written.failures.append(_failure(typed, e))
             written.add("failed")
@@ -204,8 +335,17 @@ def _planned(
         if plan is None:
             written.add("unchanged")
         else:
-            plans.append(plan)
-    return plans
+            plans[plan.splice.path] = plan
+    return list(plans.values())
+
+
+def _check_copy(plan: _Plan, first: _Plan, task: _Task) -> None:
+    """Refuses one copy for two photos."""
+    if task.to.write == "copy":
+        raise SafetyRefusal(
+            f"{shown(plan.typed)}: is the copy of {shown(task.space.as_typed(first.path))} already",
+            "name the folder above both as the one PATH",
+        )
 
 
 def _failure(typed: str, e: CamtrailError) -> Failure[str]:
@@ -216,9 +356,7 @@ def _failure(typed: str, e: CamtrailError) -> Failure[str]:
 
 def _rows(photos: Photos) -> Iterator[read.Row]:
     """What the scan read of each file, as the reader gave it."""
-    names = [f.name for f in fields(Photos)]
-    names = names[names.index("mtime_ns") + 1 : names.index("fault")]
-    return zip(*(getattr(photos, name).tolist() for name in names))
+    return zip(*(getattr(photos, name).tolist() for name in _COLUMNS))
 
 
 def _latest(journal: SqliteJournal) -> dict[str, list[Change]]:
@@ -229,237 +367,560 @@ def _latest(journal: SqliteJournal) -> dict[str, list[Change]]:
     return found
 
 
+# What `--import-meta-source json` says.
+
+
 @dataclass(frozen=True, slots=True)
 class _Extras:
-    """What `--import-meta-source json` says: for all photos, and by file name."""
+    """For all photos, and for some of them by their absolute paths."""
 
     everywhere: dict[str, Any]
-    by_name: dict[str, dict[str, Any]]
-    import_ms: int
+    by_file: dict[str, dict[str, Any]]
+    now_ms: int
 
     def of(self, item: Item) -> dict[str, Any]:
         """What is said of one photo."""
-        named = self.by_name.get(item.path) or self.by_name.get(item.path.rpartition("/")[2]) or {}
-        return {**self.everywhere, **named}
+        return {**self.everywhere, **self.by_file.get(item.file, {})}
 
 
-_META_KEYS = (
-    "MAPOrientation",
-    "MAPDeviceMake",
-    "MAPDeviceModel",
-    "MAPGPSAccuracyMeters",
-    "MAPMetaTags",
-    "MAPCameraUUID",
-)
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
-def _extras(meta: ImportMetaOptions, context: Context) -> _Extras:
-    now_ms = int(context.clock.now_s() * 1000)
+def _is_accuracy(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value >= 0
+
+
+def _are_tags(value: object) -> bool:
+    try:
+        DescriptionExtras(meta_tags=value)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+_META_KEYS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "MAPOrientation": (
+        lambda v: isinstance(v, int) and not isinstance(v, bool) and v in (1, 3, 6, 8),
+        "1, 3, 6 or 8",
+    ),
+    "MAPDeviceMake": (_is_text, "a text"),
+    "MAPDeviceModel": (_is_text, "a text"),
+    "MAPGPSAccuracyMeters": (_is_accuracy, "a number of metres"),
+    "MAPMetaTags": (_are_tags, "an object of lists of {key, value} by their kinds: strings, doubles, longs, "
+                               "dates, booleans"),
+    "MAPCameraUUID": (_is_text, "a text"),
+}  # fmt: skip
+
+
+def _said_in(meta: ImportMetaOptions, context: Context) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The file of import metadata: what holds for all photos, and what for single ones by their names."""
     if meta.import_meta_source != "json":
-        return _Extras({}, {}, now_ms)
-    if not meta.import_meta_source_path:
-        raise UsageError("--import-meta-source json needs a file", "give --import-meta-source-path FILE")
+        return {}, {}
     import json
 
     path = meta.import_meta_source_path
-    with context.fs.source(path) as source:
-        raw = source.read_at(0, source.size)
     try:
-        found = json.loads(raw)
+        with context.fs.source(path) as source:
+            found = json.loads(source.read_at(0, source.size))
+    except RecursionError as e:
+        raise InputError(path, "is nested too deep", "write it again") from e
     except ValueError as e:
         raise InputError(path, f"is no JSON ({e})", "write it again") from e
     if not isinstance(found, dict):
         raise InputError(
             path, "is no JSON object", "give one object of MAP keys, or one object for each file name"
         )
-    if any(key in _META_KEYS for key in found):
-        return _Extras({k: v for k, v in found.items() if k in _META_KEYS}, {}, now_ms)
-    named = {name: value for name, value in found.items() if isinstance(value, dict)}
-    if not named:
+    everywhere = _known_keys(path, "", found)
+    named = {
+        name: _known_keys(path, name, value)
+        for name, value in found.items()
+        if isinstance(value, dict) and name not in _META_KEYS
+    }
+    if found and not everywhere and not any(named.values()):
         raise InputError(path, "has no key that camtrail knows", f"known: {', '.join(_META_KEYS)}")
-    return _Extras({}, named, now_ms)
+    return everywhere, named
 
 
-def _wanted(
-    item: Item,
-    options: WriteOptions,
-    meta: ImportMetaOptions,
-    extras: _Extras,
-    offset_s: float,
-    turned_deg: float,
-    old_description: str | None,
-) -> Values:
-    """What the file is to say."""
-    said = extras.of(item)
-    nan = float("nan")
-    has_place = item.lat_deg == item.lat_deg and item.outcome != "unreadable"
+def _known_keys(path: str, name: str, found: dict[str, Any]) -> dict[str, Any]:
+    known = {key: value for key, value in found.items() if key in _META_KEYS and value is not None}
+    for key, value in known.items():
+        is_one, words = _META_KEYS[key]
+        if not is_one(value):
+            where = f"{key} of {shown(name)}" if name else key
+            raise InputError(path, f"{where} is not {words}", "correct it")
+    return known
+
+
+def _extras(result: Result, meta: ImportMetaOptions, context: Context, notes: list[str]) -> _Extras:
+    everywhere, named = _said_in(meta, context)
+    by_file: dict[str, dict[str, Any]] = {}
+    if named:
+        files = [item.file for c in result.collections for item in c.items()]
+        roots = [root for c in result.collections for root in (*c.roots, c.base)]
+        names = list(named)
+        folder = absolute(meta.import_meta_source_path).rpartition("/")[0]
+        row, reached = naming.join(names, files, [folder], roots)
+        by_file = {file: named[names[r]] for file, r in zip(files, row.tolist()) if r >= 0}
+        missed = [names[i] for i in np.flatnonzero(reached != 1).tolist()]
+        if missed:
+            few = ", ".join(map(shown, missed[:3])) + (" …" if len(missed) > 3 else "")
+            notes.append(
+                f"{shown(meta.import_meta_source_path)}: names that are not those of one photo: {few}"
+            )
+    return _Extras(everywhere, by_file, int(context.clock.now_s() * 1000))
+
+
+# What a file is to say.
+
+
+def _wanted(task: _Task, i: int, item: Item, row: read.Row) -> Values:
+    """Everything but the description; `row`: what the file says."""
+    meta, said = task.meta, task.extras.of(item)
+    has_place = item.lat_deg == item.lat_deg
     # A time by this machine's zone is a guess, unless a track agrees with it.
     is_sure = item.time_source != "machine" or item.fix_before_s == item.fix_before_s
-    given = item.heading_source not in (None, "exif", "course", "track", "sequence") or turned_deg != 0.0
     accuracy = meta.gps_accuracy_m if meta.gps_accuracy_m is not None else said.get("MAPGPSAccuracyMeters")
-    make = meta.device_make or said.get("MAPDeviceMake")
-    model = meta.device_model or said.get("MAPDeviceModel")
     orientation = _TURNS[int(meta.orientation)] if meta.orientation else said.get("MAPOrientation")
-    local_s, ahead_s = nan, nan
-    if options.fix_time and item.time_s == item.time_s and item.local_s == item.local_s:
-        ahead_s = round((item.local_s - item.time_s) / 900.0) * 900.0
-        local_s, ahead_s = item.time_s + ahead_s, ahead_s if offset_s == offset_s else nan
-    values = Values(
-        lat_deg=item.lat_deg if has_place else nan,
-        lon_deg=item.lon_deg if has_place else nan,
-        alt_m=item.alt_m if has_place else nan,
-        time_s=item.time_s if has_place and is_sure else nan,
-        heading_deg=item.heading_deg if given else nan,
-        error_m=float(accuracy) if accuracy is not None and has_place else nan,
+    local_s, offset_s = _fixed_clock(task, i, item, row, is_sure) if task.to.fix_time else (_NAN, _NAN)
+    return Values(
+        lat_deg=item.lat_deg if has_place else _NAN,
+        lon_deg=item.lon_deg if has_place else _NAN,
+        alt_m=item.alt_m if has_place else _NAN,
+        time_s=item.time_s if has_place and is_sure else _NAN,
+        heading_deg=_heading(item, _turned_deg(task, i), row),
+        error_m=float(accuracy) if accuracy is not None and has_place else _NAN,
         local_s=local_s,
-        offset_s=ahead_s,
-        make=str(make) if make else None,
-        model=str(model) if model else None,
-        orientation=int(orientation) if orientation else None,
+        offset_s=offset_s,
+        make=meta.device_make or said.get("MAPDeviceMake") or None,
+        model=meta.device_model or said.get("MAPDeviceModel") or None,
+        orientation=orientation,
     )
-    if not options.description or item.outcome not in ("located", "estimated") or item.time_s != item.time_s:
+
+
+def _turned_deg(task: _Task, i: int) -> float:
+    return float(task.collection.ranks.turned_deg[i])
+
+
+def _heading(item: Item, turned_deg: float, row: read.Row) -> float:
+    """Where a source or an option gave it; that of the file where it is the same but for rounding."""
+    if item.heading_source in (None, "exif", "course", "track", "sequence") and not turned_deg:
+        return _NAN
+    there = _number(row, "heading_deg")
+    is_same = abs((there - item.heading_deg + 180.0) % 360.0 - 180.0) <= _SAME_HEADING_DEG
+    return there if is_same and _text(row, "heading_ref") != "M" else item.heading_deg
+
+
+def _fixed_clock(task: _Task, i: int, item: Item, row: read.Row, is_sure: bool) -> tuple[float, float]:
+    """The corrected reading of the camera's clock in the camera's own zone, and that zone where it is known.
+
+    The zone is found once: where an earlier run has corrected the clock, its zone holds.
+    """
+    base = task.base
+    own_s, time_s = base.local_s[i], item.time_s
+    if own_s != own_s or time_s != time_s:
+        return _NAN, _NAN
+    now_s, now_offset_s, now_gps_s = _times(row)
+    ahead_s, is_known = _ahead(task, i, item)
+    if abs(now_s - own_s) > 1e-3:
+        if now_offset_s == now_offset_s:
+            ahead_s, is_known = now_offset_s, True
+        elif now_gps_s == now_gps_s:
+            ahead_s = round((now_s - now_gps_s) / 60.0) * 60.0
+    local_s = time_s + ahead_s
+    # A clock that is right gets no zone added; one that says a zone says the right one.
+    tell = is_sure and is_known and abs(local_s - own_s) > 5e-4
+    return local_s, ahead_s if tell or now_offset_s == now_offset_s else _NAN
+
+
+def _ahead(task: _Task, i: int, item: Item) -> tuple[float, bool]:
+    """What the camera's clock is to be ahead of UTC, and whether that is known or only the nearest zone."""
+    base, options = task.base, task.options
+    tag_s = base.offset_s[i]
+    place_s = _NAN
+    if (zone := base.zones[i]) is not None:
+        place_s = _offset_s(zone, item.time_s)
+    if item.time_source == "offset" and tag_s == tag_s:
+        return tag_s, True
+    if item.time_source == "option" and options is not None and options.time.time_zone:
+        option_s = _offset_s(options.time.time_zone, item.time_s)
+        return option_s, option_s == option_s
+    if item.time_source == "place" and place_s == place_s:
+        return place_s, True
+    true_s = item.time_s - (options.time.offset_time_s if options is not None else 0.0)
+    if (gps_s := base.gps_s[i]) == gps_s:
+        true_s = gps_s
+    ahead_s = base.local_s[i] - true_s
+    for known_s in (tag_s, place_s):
+        if abs(ahead_s - known_s) < 1800.0:
+            return known_s, True
+    return round(ahead_s / 900.0) * 900.0, False
+
+
+def _offset_s(zone: str, time_s: float) -> float:
+    """What a zone is ahead of UTC at an instant; NaN where no calendar has it."""
+    try:
+        ahead = datetime.fromtimestamp(time_s, timezones.named(zone)).utcoffset()
+    except (OverflowError, ValueError, OSError):
+        return _NAN
+    return ahead.total_seconds() if ahead is not None else _NAN
+
+
+def _described(
+    task: _Task, item: Item, values: Values, row: read.Row, source: ByteSource | None = None
+) -> Values:
+    """The same with the description where it is asked for and the photo has place and time."""
+    if not task.to.description or item.outcome not in ("located", "estimated") or item.time_s != item.time_s:
         return values
+    old = _text(row, "description")
+    digest = None
+    if source is None:
+        with task.context.fs.source(item.file) as own:
+            digest = picture.picture_sha256(own)
+    else:
+        digest = picture.picture_sha256(source)
+    date = import_date_ms(old)
     more = DescriptionExtras(
-        orientation=values.orientation,
+        orientation=values.orientation if values.orientation in (1, 3, 6, 8) else None,
         make=values.make,
         model=values.model,
-        accuracy_m=float(accuracy) if accuracy is not None else None,
-        original_file_name=item.path if meta.add_file_name else None,
-        import_date_ms=_import_date(old_description, extras.import_ms) if meta.add_import_date else None,
-        meta_tags=said.get("MAPMetaTags") or {},
+        accuracy_m=values.error_m if values.error_m == values.error_m else None,
+        original_file_name=item.path if task.meta.add_file_name else None,
+        import_date_ms=(task.extras.now_ms if date is None else date) if task.meta.add_import_date else None,
+        meta_tags=task.extras.of(item).get("MAPMetaTags") or {},
+        photo_key=f"sha256:{digest.hex()}" if digest is not None else None,
     )
-    return replace(values, description=image_description(item, more))
+    described = image_description(item, more)
+    return replace(values, description=settled(old, described, is_derived=item.heading_source == "sequence"))
 
 
-def _import_date(old_description: str | None, now_ms: int) -> int:
-    """The date that the file says already, else now."""
-    import json
-
-    try:
-        dates = json.loads(old_description or "")["MAPMetaTags"]["dates"]
-        return next(int(d["value"]) for d in dates if d["key"] == "import_date")
-    except (ValueError, TypeError, KeyError, StopIteration):
-        return now_ms
+# How the files come to say it.
 
 
-def _plan(
-    item: Item,
-    typed: str,
-    row: read.Row,
-    wanted: Values,
-    options: WriteOptions,
-    target: str,
-    latest: dict[str, list[Change]],
-    context: Context,
-) -> _Plan | None:
-    """How the file comes to say it; None where it does already."""
+def _plan(task: _Task, i: int, path: str, typed: str, item: Item, row: read.Row) -> _Plan | None:
+    """How one file comes to say what is known; None where it does already."""
+    if task.to.write == "sidecar":
+        return _sidecar_plan(task, i, path, typed, item, row)
+    if task.to.write == "copy":
+        return _copy_plan(task, i, path, typed, item, row)
+    wanted = _described(task, item, _wanted(task, i, item, row), row)
     values = differs(row, wanted)
-    if options.write == "sidecar":
-        return _sidecar_plan(item, typed, values, context)
-    if options.write == "copy":
-        return _copy_plan(item, typed, values, target, context)
     if not values:
         return None
-    real = context.fs.real(item.file)
+    real = task.context.fs.real(item.file)
+    _check_inside(real, typed, item, task.context)
+    splice = _patched(task, real, values, _marks(task, i, item, values))
+    return _Plan(splice, path, typed, _words(values))
+
+
+def _check_inside(real: str, typed: str, item: Item, context: Context) -> None:
     if not real.startswith(context.fs.real(item.root).rstrip("/") + "/"):
         raise SafetyRefusal(
             f"{shown(typed)}: is a link to {shown(real)}, outside of the folder", "name that folder as a PATH"
         )
-    with context.fs.source(real) as source:
-        original = _original(source, latest.get(real) or latest.get(item.file) or [])
+
+
+def _patched(task: _Task, real: str, values: Values, marks: str) -> Splice:
+    """A file with new values in place of our earlier addition and these."""
+    with task.context.fs.source(real) as source:
+        original = _states(source, task.latest.get(real, ()))[-1]
         before = carried(original, source) if original is not source else NewTags()
         head, tail_at = new_head(original, tags_of(values), before)
         while isinstance(original, SplicedBytes):
             tail_at, original = original.inner_offset(tail_at), original.inner
-    words = _words(values)
-    return _Plan(Splice(real, head, tail_at, real, words), typed, words)
+    return Splice(real, head, tail_at, real, f"{_words(values)}{marks}")
 
 
-def _original(source: ByteSource, changes: Sequence[Change]) -> ByteSource:
-    """The file as it was before our first addition, as far back as it is still as we left it."""
-    inner: ByteSource = source
+def _marks(task: _Task, i: int, item: Item, values: Values) -> str:
+    """What the journal notes so that the next run knows what was added."""
+    marks = ""
+    if values.heading_deg == values.heading_deg and _turned_deg(task, i):
+        marks += f" {_TURNED}{_turned_deg(task, i)!r}"
+    if values.lat_deg == values.lat_deg and item.heading_source == "track":
+        marks += f" {_COURSE}{(item.heading_deg - _turned_deg(task, i)) % 360.0!r}"
+    timed = values.time_s == values.time_s or values.local_s == values.local_s
+    return f"{marks} {_SHIFTED}" if timed and _is_shifted(task, i, item) else marks
+
+
+def _is_shifted(task: _Task, i: int, item: Item) -> bool:
+    """Whether a photo's time is another than clock and GPS say; True where that cannot be told."""
+    if item.time_source not in clock.NAMES:
+        return True
+    if task.options is not None:
+        return task.is_shifted
+    base = task.base
+    if item.time_source == "gps":
+        return not abs(base.gps_s[i] - item.time_s) <= 1e-3
+    zone = base.zones[i]
+    if item.time_source == "place" and zone is not None:
+        return not abs(base.local_s[i] - _offset_s(zone, item.time_s) - item.time_s) <= 0.5
+    return not abs(base.local_s[i] - base.offset_s[i] - item.time_s) <= 0.5
+
+
+def _states(source: ByteSource, changes: Sequence[Change]) -> list[ByteSource]:
+    """The file as it is, as it was before our newest change, and so on as far as it is still as we left it."""
+    states: list[ByteSource] = [source]
     for change in changes:
+        inner = states[-1]
         if change.kind != "patch" or inner.size != change.new_size:
-            return inner
+            break
         head = inner.read_at(0, change.head_bytes)
         if safeio.sha256(head) != change.new_sha256:
-            return inner
-        inner = SplicedBytes(inner, back(head, change.undo), change.head_bytes)
-    return inner
+            break
+        states.append(SplicedBytes(inner, back(head, change.undo), change.head_bytes))
+    return states
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What the header of a photo said before we wrote into it, and in between."""
+
+    original: read.Row
+    told: read.Row | None = None  # after the newest change of ours to its times; None where there was none
+    is_shifted: bool = False  # that change
+    turned_deg: float = 0.0  # what was added to the heading that it has now
+    course_deg: float = _NAN  # of the track by which it has its place now
+
+
+def _originals(
+    space: Workspace,
+    photos: Photos,
+    latest: dict[str, list[Change]],
+    context: Context,
+    *,
+    whole: bool = False,
+) -> dict[int, _Taken]:
+    """Photos that we have written into, by their rows."""
+    found: dict[int, _Taken] = {}
+    if not latest:
+        return found
+    folders: dict[str, str] = {}
+    for i, name in enumerate(photos.path.tolist()):
+        changes = latest.get(_real(space.absolute(name), folders, context))
+        if not changes or changes[0].kind != "patch":
+            continue
+        try:
+            with context.fs.source(space.absolute(name)) as source:
+                states = _states(source, changes)
+                if len(states) > 1:
+                    found[i] = _taken(states, changes, whole)
+        except UnreadableFile:
+            continue  # the scan says so
+    return found
+
+
+def _taken(states: Sequence[ByteSource], changes: Sequence[Change], whole: bool) -> _Taken:
+    original = read.header(states[-1])
+    told, is_shifted = None, False
+    words = [change.tags.split() for change in changes[: len(states) - 1]]
+    for k, said in enumerate(words):
+        if ("gps-time" in said or "time" in said) and not (whole and _SHIFTED in said):
+            told, is_shifted = read.header(states[k]), _SHIFTED in said
+            break
+    turned_deg = _noted(words, "heading", _TURNED, 0.0)
+    course_deg = _noted(words, "position", _COURSE, _NAN)
+    return _Taken(original, told, is_shifted, turned_deg, course_deg)
+
+
+def _noted(words: Sequence[Sequence[str]], value: str, mark: str, otherwise: float) -> float:
+    """What the newest change of a value notes beside it."""
+    for word in next((said for said in words if value in said), ()):
+        if word.startswith(mark):
+            return float(word.removeprefix(mark))
+    return otherwise
+
+
+def _real(path: str, folders: dict[str, str], context: Context) -> str:
+    """The path with all links resolved; a folder is asked once."""
+    folder, _, name = path.rpartition("/")
+    try:
+        if context.fs.status(path).kind == "link":
+            return context.fs.real(path)
+    except OSError:
+        return path
+    if folder not in folders:
+        folders[folder] = context.fs.real(folder or "/")
+    return f"{folders[folder].rstrip('/')}/{name}"
 
 
 def as_taken(space: Workspace, photos: Photos, context: Context, *, whole: bool) -> Photos:
     """The same photos with what their cameras wrote, where camtrail has written since.
 
+    Cameras have their own names. A time that we wrote holds for its photo and is no evidence for others: where the
+    outing has GPS times of its own it is found again from them, else it stands as an offset of the clock.
+
     Parameters
     ----------
-    whole : clock, GPS time and heading, too, not only make and model
+    whole : something is added to times or headings: they are as they were before we last added something
     """
-    with SqliteJournal(space.journal, space.base) as journal:
+    with journal_in(space, context) as journal:
         latest = _latest(journal)
-    names = ["make", "model"]
-    if whole:
-        names += ["local_s", "offset_s", "gps_time_s", "heading_deg", "heading_ref"]
+    taken = _originals(space, photos, latest, context, whole=whole)
+    if not taken:
+        return photos
+    names = ("make", "model", "local_s", "offset_s", "gps_time_s", "heading_deg", "course_deg")
     columns = {name: getattr(photos, name).copy() for name in names}
-    order = [f.name for f in fields(Photos)]
-    first = order.index("mtime_ns") + 1
-    for i, name in enumerate(photos.path.tolist()):
-        path = space.absolute(name)
-        changes = latest.get(path) or (latest.get(context.fs.real(path)) if latest else None)
-        if not changes:
-            continue
-        try:
-            with context.fs.source(path) as source:
-                original = _original(source, changes)
-                row = read.header(original) if original is not source else None
-        except UnreadableFile:
-            continue
-        if row is not None:
-            for column_name, column in columns.items():
-                column[i] = row[order.index(column_name) - first]
+    for i, t in taken.items():
+        for name in names[:5]:
+            columns[name][i] = t.original[_AT[name]]
+        if t.course_deg == t.course_deg and columns["course_deg"][i] != columns["course_deg"][i]:
+            columns["course_deg"][i] = t.course_deg
+        if whole and t.turned_deg:
+            columns["heading_deg"][i] = (columns["heading_deg"][i] - t.turned_deg) % 360.0
+    first = replace(photos, **columns)
+    outing = clock.outings(first.local_s, bodies(first))
+    has = np.isfinite(first.gps_time_s) & (outing >= 0)
+    fixes = np.bincount(outing[has], minlength=int(outing.max(initial=-1)) + 1)
+    for i, t in taken.items():
+        if t.told is not None:
+            is_dated = bool(outing[i] >= 0 and fixes[outing[i]] >= _LEAST_FIXES)
+            values = _told_times(t.original, t.told, t.is_shifted, is_dated)
+            for name, value in zip(names[2:5], values):
+                columns[name][i] = value
     return replace(photos, **columns)
 
 
-def _sidecar_plan(item: Item, typed: str, values: Values, context: Context) -> _Plan | None:
+_Times = tuple[float, float, float]
+
+
+def _times(row: read.Row) -> _Times:
+    """Clock reading, its offset, GPS time."""
+    return _number(row, "local_s"), _number(row, "offset_s"), _number(row, "gps_time_s")
+
+
+def _told_times(original: read.Row, told: read.Row, is_shifted: bool, is_dated: bool) -> _Times:
+    """The times that stand for a photo whose times we wrote.
+
+    `is_dated`: GPS times of its outing date it without ours.
+    """
+    was, now = _times(original), _times(told)
+    if is_dated and not is_shifted:
+        return was
+    local_s, _, gps_s = now
+    if gps_s != gps_s or local_s != local_s or abs(gps_s - was[2]) < 1e-3:
+        return now
+    if is_dated:
+        return _NAN, _NAN, gps_s
+    return local_s, local_s - gps_s, _NAN
+
+
+def _sidecar_plan(task: _Task, i: int, path: str, typed: str, item: Item, row: read.Row) -> _Plan | None:
+    fs = task.context.fs
+    beside = fs.real(f"{item.file}.xmp")
+    old, size = None, 0
+    try:
+        size = fs.status(beside).size_bytes
+        with fs.source(beside, size) as source:
+            old = sidecar.values_of(data := source.read_at(0, size))
+        if old is None:
+            who = "changed since by hand or by" if sidecar.is_ours(data) else "written by"
+            raise SafetyRefusal(
+                f"{shown(typed)}.xmp: was {who} another program", "use --write exif or copy for this photo"
+            )
+    except FileNotFoundError:
+        pass
+    told = row if old is None else _overlaid(row, old)
+    values = differs(told, _described(task, item, _wanted(task, i, item, told), told))
     if not values:
         return None
-    path = context.fs.real(f"{item.file}.xmp")
-    data = sidecar.sidecar(values)
+    _check_inside(beside, f"{typed}.xmp", item, task.context)
+    whole = sidecar.sidecar(values if old is None else _merged(old, values))
+    words = _words(values)
+    splice = Splice(beside, whole, size, "" if old is None else beside, words)
+    return _Plan(splice, path, f"{typed}.xmp", words)
+
+
+def _overlaid(row: read.Row, values: Values) -> read.Row:
+    """What a photo and its sidecar say together."""
+    cells: list[Any] = list(row)
+    for name, value in _given(values):
+        cells[_AT["gps_time_s" if name == "time_s" else name]] = value
+    if values.heading_deg == values.heading_deg:
+        cells[_AT["heading_ref"]] = "T"
+    if values.lat_deg == values.lat_deg:
+        cells[_AT["position_in"]] = "exif"
+    return tuple(cells)
+
+
+def _merged(old: Values, new: Values) -> Values:
+    return replace(old, **dict(_given(new)))
+
+
+def _given(values: Values) -> list[tuple[str, Any]]:
+    named = ((f.name, getattr(values, f.name)) for f in fields(Values))
+    return [(name, value) for name, value in named if value is not None and value == value]
+
+
+def _copy_plan(task: _Task, i: int, path: str, typed: str, item: Item, row: read.Row) -> _Plan | None:
+    """A new copy, or our own one with what it does not say yet."""
+    fs = task.context.fs
+    place = f"{task.target.rstrip('/')}/{item.path}"
+    of_output = f"{task.to.output.rstrip('/')}/{item.path}"
+    real = fs.real(place)
     try:
-        size = context.fs.status(path).size_bytes
+        size = fs.status(real).size_bytes
     except FileNotFoundError:
-        return _Plan(Splice(path, data, 0, "", _words(values)), f"{typed}.xmp", _words(values))
-    with context.fs.source(path, size) as source:
-        old = source.read_at(0, size)
-    if old == data:
-        return None
-    if not sidecar.is_ours(old):
+        values = differs(row, _described(task, item, _wanted(task, i, item, row), row))
+        with fs.source(item.file) as source:
+            head, tail_at = new_head(source, tags_of(values)) if values else (b"", 0)
+        words = _words(values) or "copy"
+        of = f" {_COPY_OF}{quote(os.fsencode(path))}"
+        return _Plan(
+            Splice(real, head, tail_at, item.file, f"{words}{_marks(task, i, item, values)}{of}"),
+            path, of_output, words,
+        )  # fmt: skip
+    except NotADirectoryError as e:
         raise SafetyRefusal(
-            f"{shown(typed)}.xmp: was written by another program", "use --write exif or copy for this photo"
-        )
-    return _Plan(Splice(path, data, size, path, _words(values)), f"{typed}.xmp", _words(values))
+            f"{shown(of_output)}: a folder of its path is a file", "name an empty folder for the copies"
+        ) from e
+    with fs.source(item.file) as source, fs.source(real, size) as copy:
+        if not _is_our_copy(task, real, source, copy):
+            raise SafetyRefusal(
+                f"{shown(of_output)}: is there already and is another file",
+                "name an empty folder for the copies",
+            )
+        told = read.header(copy)
+        values = differs(told, _described(task, item, _wanted(task, i, item, told), told, copy))
+    if not values:
+        return None
+    of = f"{_marks(task, i, item, values)} {_COPY_OF}{quote(os.fsencode(path))}"
+    return _Plan(_patched(task, real, values, of), path, of_output, _words(values))
 
 
-def _copy_plan(item: Item, typed: str, values: Values, target: str, context: Context) -> _Plan | None:
-    path = f"{target.rstrip('/')}/{item.path}"
-    with context.fs.source(item.file) as source:
-        head, tail_at = new_head(source, tags_of(values)) if values else (b"", 0)
-        try:
-            size = context.fs.status(path).size_bytes
-        except FileNotFoundError:
-            words = _words(values) if values else "copy"
-            return _Plan(Splice(path, head, tail_at, item.file, words), typed, words)
-        with context.fs.source(path, size) as copy:
-            rest = source.size - tail_at
-            same = size == len(head) + rest and copy.read_at(0, len(head)) == head
-            if same and all(
-                copy.read_at(len(head) + at, 1 << 20) == source.read_at(tail_at + at, 1 << 20)
-                for at in range(0, rest, 1 << 20)
-            ):
-                return None
-    raise SafetyRefusal(
-        f"{shown(path)}: is there already and is another file", "name an empty folder for the copies"
+def _is_our_copy(task: _Task, real: str, source: ByteSource, copy: ByteSource) -> bool:
+    """Whether a file is the copy that a run of ours made of this photo, as it left it; or an exact one of anybody's.
+
+    The bytes behind the heads are compared: the photo may have changed since.
+    """
+    changes = task.latest.get(real, [])
+    if not changes:
+        return _are_same(source, 0, copy, 0)
+    original = _states(copy, changes)[-1]
+    made = changes[-1]
+    if made.kind != "new" or original.size != made.new_size:
+        return False
+    picture_at = picture.scan_at(original)
+    scan_at = picture.scan_at(source)
+    if picture_at < 0 or scan_at < 0:
+        return _are_same(source, 0, original, 0)
+    return _are_same(source, scan_at, original, picture_at)
+
+
+def _are_same(one: ByteSource, at: int, other: ByteSource, other_at: int) -> bool:
+    if one.size - at != other.size - other_at:
+        return False
+    return all(
+        one.read_at(at + n, 1 << 20) == other.read_at(other_at + n, 1 << 20)
+        for n in range(0, one.size - at, 1 << 20)
     )
+
+
+def copied_from(change: Change) -> str | None:
+    """The photo of which a file is a copy that we made, relative to the state's base; None where it is none."""
+    for word in change.tags.split():
+        if word.startswith(_COPY_OF):
+            return os.fsdecode(unquote_to_bytes(word.removeprefix(_COPY_OF)))
+    return None
 
 
 def _words(values: Values) -> str:
@@ -483,8 +944,13 @@ def _apply(
 ) -> None:
     if options.write == "copy":
         for folder in sorted({os.path.dirname(p.splice.path) for p in plans}):
-            context.fs.make_folder(folder)
-    typed = {p.splice.path: p.typed for p in plans}
+            try:
+                context.fs.make_folder(folder)
+            except OSError as e:
+                reason = e.strerror or type(e).__name__
+                raise StorageError(
+                    f"{shown(folder)}: cannot be made ({reason})", "name another folder for the copies"
+                ) from e
     answers = safeio.replace(
         context.fs,
         journal,
@@ -497,28 +963,33 @@ def _apply(
     for plan, answer in zip(plans, answers):
         if isinstance(answer, Failure):
             exit_code = 3 if answer.exit_code == SafetyRefusal.exit_code else answer.exit_code
-            written.failures.append(replace(answer.at(typed[plan.splice.path]), exit_code=exit_code))
+            written.failures.append(replace(answer.at(plan.typed), exit_code=exit_code))
             written.add("failed")
         else:
             written.changes.append((plan.typed, plan.words))
             written.add("written")
-            changed.append(plan.splice.path)
+            changed.append(plan.path)
     if options.write == "exif":
         read_again(space, changed, context)
 
 
-def read_again(space: Workspace, files: Sequence[str], context: Context) -> None:
-    """Reads files that we changed into the catalog: their times may be what they were."""
-    rows = []
-    prefix = space.base.rstrip("/") + "/"
-    for file in files:
-        if not file.startswith(prefix):
-            continue
-        try:
-            entry = context.fs.entry(file)
-            rows.append(read_one(context.fs, (space.relative(file), entry)))
-        except UnreadableFile:
-            continue  # the next scan says so
+def read_again(space: Workspace, paths: Sequence[str], context: Context) -> None:
+    """Reads photos that we changed into the catalog: their sizes and times may be what they were.
+
+    Parameters
+    ----------
+    paths : relative to the state's base; what the catalog does not know is left out
+    """
+    if not paths:
+        return
     with Catalog(space.catalog) as catalog:
         known = catalog.photos()
-        catalog.put_photos([row for row in rows if row[0] in known])
+        rows = []
+        for path in paths:
+            if path not in known:
+                continue
+            try:
+                rows.append(read_one(context.fs, (path, context.fs.entry(space.absolute(path)))))
+            except UnreadableFile:
+                continue  # the next scan says so
+        catalog.put_photos(rows)

@@ -85,7 +85,7 @@ def process(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
     to = build(WriteOptions, values)
     data: dict[str, Any] = {}
     words = ""
-    if to.write in ("", "none"):
+    if to.write in ("", "none") and not to.output:
         result = app.process(paths, options, run.context)
     else:
         from camtrail.app.write import run as run_and_write
@@ -94,6 +94,7 @@ def process(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
         meta = build(ImportMetaOptions, values)
         result, written = run_and_write(app.process, paths, options, to, meta, run.context)
         result.failures += written.failures
+        result.notes += written.notes
         data, words = as_data(written), in_words(written)
     where = rest(result, options)
     if page.report:

@@ -15,7 +15,7 @@ from camtrail.app.status import status as find
 from camtrail.app.status import why as explain
 from camtrail.cli.options import build
 from camtrail.cli.terminal import Run, verb
-from camtrail.core.names import shown
+from camtrail.core.names import plain, shown
 
 __all__ = ["status", "why"]
 
@@ -53,8 +53,8 @@ def status(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
 
 def _plain(k: Known) -> dict[str, Any]:
     return {
-        "path": shown(k.path),
-        "state": None if k.state is None else shown(k.state),
+        "path": plain(k.path),
+        "state": None if k.state is None else plain(k.state),
         "photos": k.photos,
         "counts": k.counts,
         "size_bytes": k.size_bytes,

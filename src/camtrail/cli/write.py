@@ -55,8 +55,11 @@ def write(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
         to = dataclasses.replace(to, write="exif")
     meta = build(ImportMetaOptions, values)
     job = functools.partial(known, "write")
-    result, written = run_and_write(job, paths, build(ProcessOptions, values), to, meta, run.context)
+    result, written = run_and_write(
+        job, paths, build(ProcessOptions, values), to, meta, run.context, fresh=False
+    )
     result.failures += written.failures
+    result.notes += written.notes
     show(run, result, rest="--json lists all", summary=in_words(written).lstrip("\n"), **as_data(written))
     return result.exit_code()
 
@@ -77,11 +80,16 @@ def undo(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
         }  # fmt: skip
         click.echo(json.dumps(answer))
         return done.exit_code()
-    for failure in done.failures:
+    for failure in done.failures[:_MOST_ROWS]:
         click.echo(f"camtrail: {failure.message}; {failure.hint}", err=True)
+    if len(done.failures) > _MOST_ROWS:
+        click.echo(
+            f"camtrail: … and {len(done.failures) - _MOST_ROWS:,} more failures; --json lists all", err=True
+        )
     if not run.quiet:
         if options.forget:
-            click.echo(f"{done.forgotten:,} changes can no longer be taken back")
+            could = "would no longer be" if options.dry_run else "can no longer be"
+            click.echo(f"{done.forgotten:,} changes {could} taken back")
         elif options.dry_run:
             click.echo(f"{len(done.restored):,} files would be taken back")
         else:

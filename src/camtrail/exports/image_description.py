@@ -10,6 +10,7 @@ import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from camtrail.core.model import Item
@@ -17,7 +18,7 @@ from camtrail.core.names import plain, shown
 from camtrail.exports.description import _NO_ID, _capture_time
 from camtrail.exports.values import has_place, heading_deg, rounded
 
-__all__ = ["DescriptionExtras", "image_description"]
+__all__ = ["DescriptionExtras", "image_description", "import_date_ms", "settled"]
 
 _NAMES = uuid.uuid5(uuid.NAMESPACE_OID, "camtrail photo")
 _ORIENTATIONS = (1, 3, 6, 8)  # the mirrored ones are none that Mapillary knows
@@ -121,6 +122,111 @@ def image_description(item: Item, more: DescriptionExtras) -> str:
     }
     present = {key: value for key, value in known.items() if value is not None}
     return json.dumps(present, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+# What one run knows of a photo and the next one need not be told again.
+_LASTING = (
+    "MAPGPSAccuracyMeters",
+    "MAPOrganizationKey",
+    "MAPPrivate",
+    "MAPSettingsUserKey",
+    "MAPSettingsUsername",
+)
+# How far apart two values are that differ in nothing but their last digits, and those of a heading.
+_WITHIN = {"MAPLatitude": 1.5e-7, "MAPLongitude": 1.5e-7, "MAPAltitude": 0.011}
+_TURN_DEG = 0.05
+_TIME_S = 0.002
+
+
+def import_date_ms(description: str | None) -> int | None:
+    """The date of the import that a description has, milliseconds since 1970; None where it has none."""
+    for tag in _tags_in(_parsed(description), "dates"):
+        if tag["key"] == "import_date" and _is_whole(tag["value"]):
+            return int(tag["value"])
+    return None
+
+
+def settled(old: str | None, new: str, *, is_derived: bool = False) -> str:
+    """The description to be written over an old one: `new`, with what earlier runs knew and this one was not told.
+
+    The old text itself, where nothing but last digits differ: places come back from EXIF rounded, and what is
+    computed from them with them. So writing twice is writing once.
+
+    Parameters
+    ----------
+    old : what the file says now; a caption, or the description of another picture, counts for nothing
+    is_derived : whether the new heading was derived from the sequence alone: one that is there wins over it
+    """
+    before, after = _parsed(old), json.loads(new)
+    if before.get("MAPPhotoUUID") != after["MAPPhotoUUID"]:
+        return new
+    made = {key: before[key] for key in _LASTING if key in before} | after
+    tags = {kind: list(_tags_in(before, kind)) for kind in _KINDS}
+    for kind, given in after.get("MAPMetaTags", {}).items():
+        keys = {tag["key"] for tag in given}
+        tags[kind] = [tag for tag in tags[kind] if tag["key"] not in keys] + given
+    if tags := {kind: sorted(found, key=lambda tag: tag["key"]) for kind, found in tags.items() if found}:
+        made["MAPMetaTags"] = tags
+    for key, within in _WITHIN.items():
+        if _is_number(before.get(key)) and key in made and abs(before[key] - made[key]) <= within:
+            made[key] = before[key]
+    was, heading = _heading_in(before), _heading_in(made)
+    if was is not None and (is_derived or (heading is not None and _turn(was, heading) <= _TURN_DEG)):
+        made["MAPCompassHeading"] = before["MAPCompassHeading"]
+    if _seconds_apart(before.get("MAPCaptureTime"), made.get("MAPCaptureTime")) <= _TIME_S:
+        made["MAPCaptureTime"] = before["MAPCaptureTime"]
+    if old is not None and _in_order(made) == _in_order(before):
+        return old
+    return json.dumps(made, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _in_order(description: Mapping[str, Any]) -> dict[str, Any]:
+    """With the meta tags in the order of their keys, which says nothing."""
+    tags = {
+        kind: sorted(found, key=lambda tag: tag["key"])
+        for kind in _KINDS
+        if (found := _tags_in(description, kind))
+    }
+    return {**description, "MAPMetaTags": tags}
+
+
+def _parsed(description: str | None) -> dict[str, Any]:
+    """A description as it was written; empty where it is a caption."""
+    try:
+        found = json.loads(description or "")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _tags_in(description: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
+    tags = description.get("MAPMetaTags")
+    found = tags.get(kind) if isinstance(tags, dict) else None
+    try:
+        for tag in found or ():
+            _check(kind, tag)
+    except (ValueError, TypeError):
+        return []
+    return list(found or ())
+
+
+def _heading_in(description: Mapping[str, Any]) -> float | None:
+    both = description.get("MAPCompassHeading")
+    heading = both.get("TrueHeading") if isinstance(both, dict) else None
+    return float(heading) if isinstance(heading, int | float) and _is_number(heading) else None
+
+
+def _turn(a_deg: float, b_deg: float) -> float:
+    return abs((a_deg - b_deg + 180.0) % 360.0 - 180.0)
+
+
+def _seconds_apart(one: object, other: object) -> float:
+    """Of two capture times; infinite where one is none."""
+    try:
+        a, b = (datetime.strptime(f"{t}000", "%Y_%m_%d_%H_%M_%S_%f") for t in (one, other))
+    except ValueError:
+        return math.inf
+    return abs((a - b).total_seconds())
 
 
 def _photo_id(item: Item, make: str | None, model: str | None, photo_key: str | None) -> str:

@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from fractions import Fraction
-from xml.sax.saxutils import escape
+from typing import Any
+from xml.sax.saxutils import escape, unescape
 
 from camtrail.core.names import plain
 from camtrail.metadata.write import Values
 
-__all__ = ["is_ours", "sidecar"]
+__all__ = ["is_ours", "sidecar", "values_of"]
 
 # The mark is the name of the toolkit: every program that writes the file anew puts its own there.
 _START = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="camtrail">\n'
@@ -40,6 +41,7 @@ _LARGEST = 2**31 - 1  # what programs read of a numerator
 _NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 # A carriage return would be read as a newline (2.11). The quotes need it not, but then no text looks like a
 # property to a reader that searches the packet without parsing it.
+_ALT_BEFORE, _ALT_AFTER = '<rdf:Alt><rdf:li xml:lang="x-default">', "</rdf:li></rdf:Alt>"
 _ESCAPES = {'"': "&quot;", "'": "&#39;", "\r": "&#13;"}
 
 
@@ -66,6 +68,64 @@ def is_ours(data: bytes) -> bool:
     An edit by hand does not show.
     """
     return data.startswith(_START)
+
+
+def values_of(data: bytes) -> Values | None:
+    """What a sidecar of ours says; None where it is not as `sidecar` wrote it, down to the last byte.
+
+    So nothing that another program or a person put there is ever taken for ours and lost.
+    """
+    if not is_ours(data):
+        return None
+    try:
+        found = {m[1]: m[2] for m in _PROPERTY.finditer(data.decode())}
+        values = _values(found)
+        return values if sidecar(values) == data else None
+    except (ValueError, ArithmeticError, KeyError, TypeError):
+        return None
+
+
+_PROPERTY = re.compile(r"^   <([a-z]+:[A-Za-z]+)>(.*?)</\1>\n", re.MULTILINE | re.DOTALL)
+_READABLE = {entity: character for character, entity in _ESCAPES.items()}
+
+
+def _values(found: dict[str, str]) -> Values:
+    """Values out of properties. Raises ValueError and its like where they are none of ours."""
+    known: dict[str, Any] = {}
+    for name, tag in (("make", "tiff:Make"), ("model", "tiff:Model"), ("description", "dc:description")):
+        if tag in found:
+            text = found[tag].removeprefix(_ALT_BEFORE).removesuffix(_ALT_AFTER)
+            known[name] = unescape(text, _READABLE)
+    if "tiff:Orientation" in found:
+        known["orientation"] = int(found["tiff:Orientation"])
+    if "exif:DateTimeOriginal" in found:
+        clock = datetime.fromisoformat(found["exif:DateTimeOriginal"])
+        ahead = clock.utcoffset()
+        known["local_s"] = (clock.replace(tzinfo=None) - _EPOCH) / timedelta(seconds=1)
+        if ahead is not None:
+            known["offset_s"] = ahead.total_seconds()
+    if "exif:GPSTimeStamp" in found:
+        clock = datetime.fromisoformat(found["exif:GPSTimeStamp"])
+        known["time_s"] = (clock.replace(tzinfo=None) - _EPOCH) / timedelta(seconds=1)
+    if "exif:GPSLatitude" in found:
+        known["lat_deg"] = _degrees(found["exif:GPSLatitude"])
+        known["lon_deg"] = _degrees(found["exif:GPSLongitude"])
+    for name, tag in (
+        ("alt_m", "exif:GPSAltitude"),
+        ("heading_deg", "exif:GPSImgDirection"),
+        ("error_m", "exif:GPSHPositioningError"),
+    ):
+        if tag in found:
+            known[name] = float(Fraction(found[tag]))
+    if found.get("exif:GPSAltitudeRef") == "1":
+        known["alt_m"] = -known["alt_m"]
+    return Values(**known)
+
+
+def _degrees(text: str) -> float:
+    whole, minutes = text[:-1].split(",")
+    parts = int(whole) * 60 * _PARTS_OF_MINUTE + int(minutes.replace(".", ""))
+    return parts / (60 * _PARTS_OF_MINUTE) * (-1.0 if text[-1] in "SW" else 1.0)
 
 
 def _properties(values: Values) -> Iterator[tuple[str, str]]:
@@ -145,4 +205,4 @@ def _text(text: str | None) -> str | None:
 
 def _in_any_language(text: str | None) -> str | None:
     inner = _text(text)
-    return None if inner is None else f'<rdf:Alt><rdf:li xml:lang="x-default">{inner}</rdf:li></rdf:Alt>'
+    return None if inner is None else f"{_ALT_BEFORE}{inner}{_ALT_AFTER}"
