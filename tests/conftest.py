@@ -16,7 +16,7 @@ settings.register_profile("camtrail", deadline=None)
 settings.load_profile("camtrail")
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
-_PROGRAMS = {"exiftool": "exiftool", "gdal": "ogrinfo"}
+_PROGRAMS = {"exiftool": "exiftool", "gdal": "ogrinfo", "strace": "strace"}
 
 
 @pytest.fixture(autouse=True)

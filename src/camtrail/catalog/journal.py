@@ -98,11 +98,18 @@ class SqliteJournal:
         if version > _VERSION:
             raise CatalogError(f"{shown(self.path)}: was written by a newer camtrail", "update camtrail")
         if version < _VERSION:
+            self._check_empty(db)
             db.execute("BEGIN IMMEDIATE")
             for statement in _SCHEMA:
                 db.execute(statement)
             db.execute(f"PRAGMA user_version={_VERSION}")
             db.execute("COMMIT")
+
+    def _check_empty(self, db: sqlite3.Connection) -> None:
+        # SQLite takes what is shorter than its smallest page for a new file; here it is one that was cut off.
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+        if pages == 0 and os.stat(self.path).st_size > 0:
+            raise sqlite3.DatabaseError("it is cut off")
 
     def _patiently(self, do: Callable[[], T]) -> T:
         until = time.monotonic() + _WAIT_S

@@ -33,7 +33,7 @@ __all__ = ["Splice", "is_partial", "now", "put", "remove", "replace", "restore",
 _CHUNK_BYTES = 1 << 20
 _BEFORE, _BEHIND = ".camtrail-", ".new"
 _GROUP = 64  # files that share a commit of the journal, and are made durable side by side
-_THREADS = 8
+_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,9 @@ class Splice:
     tail_at: int
     source: str  # the file whose tail it takes; "" for none
     tags: str = ""
+    seen: Status | None = (
+        None  # of the source before `head` was made of it: refused where it is another one now
+    )
 
 
 @dataclass(slots=True)
@@ -86,12 +89,22 @@ def replace(
         The disk is full or the journal cannot be written; the files of earlier groups have changed, of this
         one none.
     """
-    answers: list[Change | Failure[str]] = []
-    for start in range(0, len(splices), _GROUP):
-        group = splices[start : start + _GROUP]
-        answers += _replaced(fs, journal, group, keep_mtime, break_links, durable)
+    answers: dict[str, Change | Failure[str]] = {}
+    once = list({s.path: s for s in reversed(splices)}.values())[::-1]  # the first of each path
+    for start in range(0, len(once), _GROUP):
+        group = once[start : start + _GROUP]
+        answers |= _replaced(fs, journal, group, keep_mtime, break_links, durable)
         done(len(answers))
-    return answers
+    first = {s.path: s for s in once}
+    return [answers[s.path] if s == first[s.path] else _twice(s.path) for s in splices]
+
+
+def _twice(path: str) -> Failure[str]:
+    error = SafetyRefusal(
+        f"{shown(path)}: two names lead to this file, and each wants something else of it",
+        "name only one of them, or run again",
+    )
+    return failure_of(path, error)
 
 
 def _replaced(
@@ -101,23 +114,28 @@ def _replaced(
     keep_mtime: bool,
     break_links: bool,
     durable: bool,
-) -> list[Change | Failure[str]]:
-    staged: list[_Staged] = []
+) -> dict[str, Change | Failure[str]]:
+    staged: dict[str, _Staged] = {}
     answers: dict[str, Change | Failure[str]] = {}
+
+    def prepare(splice: Splice) -> None:
+        with _item(splice.path, answers):
+            made = staged[splice.path] = _begin(fs, splice, keep_mtime, break_links)
+            if durable:
+                fs.sync_file(made.partial)
+            made.change = _compared(fs, made)
+
     try:
-        for splice in splices:
-            with _item(splice.path, answers):
-                staged.append(_begin(fs, splice, keep_mtime, break_links))
-        if durable:
-            _synced(fs, staged, answers)
-        for s in _left(staged, answers):
-            with _item(s.splice.path, answers):
-                s.change = _compared(fs, s)
-        ready = [s for s in _left(staged, answers) if s.change is not None]
+        _side_by_side(prepare, splices)
+        prepared = [staged[s.path] for s in splices if s.path in staged and s.path not in answers]
+        ready = [s for s in prepared if s.change is not None]
         ids = journal.begin([s.change for s in ready if s.change is not None])
         renamed: list[int] = []
         for s, number in zip(ready, ids):
             with _item(s.splice.path, answers):
+                # Others of the group were written since it was compared: one more look.
+                if s.source is not None and fs.status(s.splice.source) != s.source:
+                    raise _changed(s.splice.source)
                 fs.rename(s.partial, s.splice.path)
                 assert s.change is not None
                 answers[s.splice.path] = s.change
@@ -125,12 +143,39 @@ def _replaced(
         if durable:
             _sync_folders(fs, [s.splice.path for s in ready])
         journal.end(renamed, "done")
-        journal.end([i for i in ids if i not in set(renamed)], "dropped")
+        touched = [i for i, s in zip(ids, ready) if _is_refused(answers.get(s.splice.path))]
+        journal.end(touched, "dropped")
+        # A rename that failed may have happened all the same, as on a network drive whose answer was lost.
+        known = {*renamed, *touched}
+        settle(
+            fs,
+            journal,
+            [(i, s.change) for i, s in zip(ids, ready) if s.change is not None and i not in known],
+        )
     finally:
-        for s in staged:
-            if not isinstance(answers.get(s.splice.path), Change):
+        for path, s in staged.items():
+            if not isinstance(answers.get(path), Change):
                 _discard(fs, s.partial)
-    return [answers[s.path] for s in splices]
+    return answers
+
+
+def _is_refused(answer: Change | Failure[str] | None) -> bool:
+    return isinstance(answer, Failure) and answer.code == SafetyRefusal.code
+
+
+def _side_by_side(do: Callable[[Splice], None], splices: Sequence[Splice]) -> None:
+    """Copying, hashing and the disk's own work overlap; the first trouble that ends a run is raised at the end."""
+    if len(splices) < 2:
+        for splice in splices:
+            do(splice)
+        return
+    with ThreadPoolExecutor(min(_THREADS, len(splices))) as threads:
+        running = [threads.submit(do, splice) for splice in splices]
+        for finished in running:
+            if finished.exception() is not None:
+                for other in running:
+                    other.cancel()
+            finished.result()
 
 
 class _item:
@@ -159,14 +204,12 @@ class _item:
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 
 
-def _left(staged: Iterable[_Staged], answers: dict[str, Change | Failure[str]]) -> list[_Staged]:
-    return [s for s in staged if s.splice.path not in answers]
-
-
 def _begin(fs: FileSystem, splice: Splice, keep_mtime: bool, break_links: bool) -> _Staged:
     """Writes the new file beside its place."""
     in_place = splice.source == splice.path
     source = fs.status(splice.source) if splice.source else None
+    if splice.seen is not None and splice.seen != source:
+        raise _changed(splice.source)
     if in_place:
         assert source is not None
         _may_be_replaced(splice.path, source, break_links)
@@ -177,16 +220,17 @@ def _begin(fs: FileSystem, splice: Splice, keep_mtime: bool, break_links: bool) 
     staged = _Staged(splice, partial, source if in_place else None, source)
     out = fs.create(partial)
     try:
-        out.write(splice.head)
-        if source is not None:
-            out.copy_from(splice.source, splice.tail_at, source.size_bytes - splice.tail_at)
+        try:
+            out.write(splice.head)
+            if source is not None:
+                out.copy_from(splice.source, splice.tail_at, source.size_bytes - splice.tail_at)
+        finally:
+            out.close()
+        if splice.source:
+            fs.keep_attributes(splice.source, partial, mtime=keep_mtime or not in_place)
     except BaseException:
-        out.close()
         _discard(fs, partial)
         raise
-    out.close()
-    if splice.source:
-        fs.keep_attributes(splice.source, partial, mtime=keep_mtime or not in_place)
     return staged
 
 
@@ -222,22 +266,6 @@ def _is_there(fs: FileSystem, path: str) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _synced(fs: FileSystem, staged: Sequence[_Staged], answers: dict[str, Change | Failure[str]]) -> None:
-    """Makes all files durable, side by side: the disk takes them together."""
-
-    def sync(s: _Staged) -> None:
-        with _item(s.splice.path, answers):
-            fs.sync_file(s.partial)
-
-    if len(staged) < 2:
-        for s in staged:
-            sync(s)
-        return
-    with ThreadPoolExecutor(min(_THREADS, len(staged))) as threads:
-        for finished in [threads.submit(sync, s) for s in staged]:
-            finished.result()
 
 
 def _compared(fs: FileSystem, s: _Staged) -> Change:
@@ -318,7 +346,7 @@ def now(fs: FileSystem, change: Change) -> str:
     """
     try:
         size = fs.status(change.path).size_bytes
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return "old" if change.kind == "new" else "gone"
     most = None if change.kind == "new" else change.head_bytes
     if size == change.new_size and _sha256(fs, change.path, most) == change.new_sha256:
@@ -329,10 +357,17 @@ def now(fs: FileSystem, change: Change) -> str:
 
 
 def settle(fs: FileSystem, journal: Journal, begun: Sequence[tuple[int, Change]]) -> None:
-    """Finds out what became of files that a run which was stopped had begun to replace."""
+    """Finds out what became of files that a run which was stopped had begun to replace.
+
+    What undo needs is dropped only where the old bytes are there; a file that cannot be read now is asked again
+    the next time.
+    """
     for number, change in begun:
-        state = now(fs, change)
-        journal.end([number], "dropped" if state in ("old", "gone") else "done")
+        try:
+            state = now(fs, change)
+        except (OSError, UnreadableFile):
+            continue
+        journal.end([number], "dropped" if state == "old" else "done")
         _discard(fs, _beside(change.path))
 
 
@@ -383,11 +418,11 @@ def _take_back(fs: FileSystem, change: Change, force: bool) -> None:
     splice = Splice(change.path, back(head, change.undo), change.head_bytes, change.path)
     staged = _begin(fs, splice, True, True)
     try:
+        fs.set_mtime(staged.partial, change.old_mtime_ns)
         fs.sync_file(staged.partial)
         _compared(fs, staged)
         if _sha256(fs, staged.partial) != change.old_sha256 and not force:
             raise _touched(change.path)
-        fs.set_mtime(staged.partial, change.old_mtime_ns)
         fs.rename(staged.partial, change.path)
     except BaseException:
         _discard(fs, staged.partial)
@@ -417,7 +452,14 @@ def _discard(fs: FileSystem, partial: str) -> None:
 
 def _sync_folders(fs: FileSystem, paths: Iterable[str]) -> None:
     for folder in sorted({os.path.dirname(p) for p in paths}):
-        fs.sync_folder(folder)
+        try:
+            fs.sync_folder(folder)
+        except OSError as e:
+            raise StorageError(
+                f"{shown(folder)}: files in it are replaced, but the disk did not confirm it "
+                f"({e.strerror or type(e).__name__})",
+                "check the disk, run again",
+            ) from e
 
 
 def put(fs: FileSystem, path: str, chunks: Iterable[bytes]) -> None:
