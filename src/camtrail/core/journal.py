@@ -53,10 +53,13 @@ def undo_of(old: bytes, new: bytes) -> Undo:
     """The difference between two heads."""
     common = min(len(old), len(new))
     runs: list[tuple[int, bytes]] = []
-    for at in range(0, common, 4096):  # whole blocks are compared first: most are the same
+    for at in range(0, common, 4096):  # large pieces are compared first, then small ones: most are the same
         end = min(at + 4096, common)
         if old[at:end] != new[at:end]:
-            runs += _runs(old, new, at, end)
+            for piece in range(at, end, 64):
+                last = min(piece + 64, end)
+                if old[piece:last] != new[piece:last]:
+                    runs += _runs(old, new, piece, last)
     first = runs[0][0] if runs else common
     if sum(len(data) + 16 for _, data in runs) > len(old) - first:
         return Undo((), first, old[first:])  # a rewritten head: its old bytes are shorter than the runs
