@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from camtrail.core.bytes import MemoryBytes
 from camtrail.core.model import Item, Placement
 from camtrail.exports import description
-from camtrail.exports.image_description import DescriptionExtras, image_description
+from camtrail.exports.image_description import DescriptionExtras, image_description, import_date_ms, settled
 from camtrail.sources import json as json_source
 
 NOTHING = DescriptionExtras()
@@ -342,3 +342,64 @@ ITEM = Item(
     math.nan, math.nan, math.nan, "s", 0, None, "located", None, "Make", "Model", None, 6.0, 4000.0, 3000.0, 1234, 1.0,
     None, None,
 )  # fmt: skip
+
+
+class TestSettled:
+    """A description over the one that is there."""
+
+    def text(self, more: DescriptionExtras | None = None, **changes: Any) -> str:
+        key = replace(more or DescriptionExtras(), photo_key="k")
+        return image_description(ITEM._replace(**changes), key)
+
+    def test_the_same_but_for_rounding_is_the_old_text(self) -> None:
+        old = json.dumps(json.loads(self.text()), indent=2)
+        near = self.text(lat_deg=47.1 + 9e-8, alt_m=400.51, heading_deg=90.04, order_s=1700000000.001)
+        assert near != self.text() and settled(old, near) == old
+
+    def test_what_differs_is_new(self) -> None:
+        for changes in ({"lat_deg": 47.1 + 1e-6}, {"alt_m": 401.0}, {"heading_deg": 91.0}, {"order_s": 1.7e9 + 1},
+                        {"sequence": "t"}, {"make": "Other"}, {"orientation": 3.0}):  # fmt: skip
+            assert settled(self.text(), self.text(**changes)) == self.text(**changes)
+
+    def test_a_derived_heading_does_not_replace_one_that_is_there(self) -> None:
+        assert settled(self.text(), self.text(heading_deg=5.0), is_derived=True) == self.text()
+        none = self.text(heading_deg=math.nan)
+        assert settled(none, self.text(heading_deg=5.0), is_derived=True) == self.text(heading_deg=5.0)
+
+    def test_what_earlier_runs_knew_stays(self) -> None:
+        first = self.text(
+            DescriptionExtras(accuracy_m=2.0, user_name="u", original_file_name="a", import_date_ms=5)
+        )
+        made = json.loads(settled(first, self.text(DescriptionExtras(original_file_name="b"))))
+        assert (made["MAPGPSAccuracyMeters"], made["MAPSettingsUsername"]) == (2.0, "u")
+        assert made["MAPMetaTags"]["dates"] == [{"key": "import_date", "value": 5}]
+        assert made["MAPMetaTags"]["strings"] == [{"key": "original_file_name", "value": "b"}]
+        assert import_date_ms(first) == 5
+
+    @pytest.mark.parametrize(
+        "old",
+        [
+            None,
+            "",
+            "a caption",
+            "[1]",
+            '{"MAPPhotoUUID": "other", "MAPGPSAccuracyMeters": 1}',
+            "[" * 100000,
+            "5",
+        ],
+    )
+    def test_what_counts_for_nothing(self, old: str | None) -> None:
+        assert settled(old, self.text()) == self.text()
+        assert import_date_ms(old) is None
+
+    def test_addresses_and_hashes_of_old_tools_do_not_stay(self) -> None:
+        old = json.loads(self.text()) | {"MAPSettingsEmail": "a@b", "MAPSettingsUploadHash": "c"}
+        assert settled(json.dumps(old), self.text()) == self.text()
+
+    @given(old=some_items(), new=some_items(), one=some_extras, two=some_extras)
+    def test_settled_is_settled(
+        self, old: dict[str, Any], new: dict[str, Any], one: DescriptionExtras, two: DescriptionExtras
+    ) -> None:
+        before, after = self.text(one, **old), self.text(two, **new)
+        made = settled(before, after)
+        assert settled(made, after) == made and settled(before, before) == before

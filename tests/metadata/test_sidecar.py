@@ -17,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from camtrail.metadata import xmp
-from camtrail.metadata.sidecar import is_ours, sidecar
+from camtrail.metadata.sidecar import is_ours, sidecar, values_of
 from camtrail.metadata.write import Values
 
 EXIF, TIFF = "{http://ns.adobe.com/exif/1.0/}", "{http://ns.adobe.com/tiff/1.0/}"
@@ -403,3 +403,53 @@ def test_what_exiftool_changed_is_not_ours_any_more(tmp_path: Path) -> None:
     command = ["exiftool", "-q", "-overwrite_original", "-XMP-dc:Creator=Somebody", str(file)]
     subprocess.run(command, check=True, timeout=60)
     assert not is_ours(file.read_bytes())
+
+
+@given(values=st.builds(
+    Values, lat_deg=st.floats(-95, 95) | st.just(math.nan), lon_deg=st.floats(-190, 190) | st.just(math.nan),
+    alt_m=st.floats(), time_s=st.floats(-1e11, 3e11) | st.floats(), heading_deg=st.floats(), error_m=st.floats(),
+    local_s=st.floats(-1e11, 3e11) | st.floats(), offset_s=st.integers(-900, 900).map(lambda m: 60.0 * m) | st.floats(),
+    make=st.none() | st.text(st.characters(exclude_categories=())),
+    model=st.none() | st.text("<>&\"'\r\n;#39a]"), orientation=st.none() | st.integers(-1, 9),
+    description=st.none() | st.text(st.characters(exclude_categories=())),
+))  # fmt: skip
+@example(values=FULL)
+@example(values=Values())
+@example(
+    values=Values(make="&amp;#13;&quot;", description="</dc:description>\n   <tiff:Make>x</tiff:Make>\n")
+)
+def test_what_it_says_is_read_back(values: Values) -> None:
+    data = sidecar(values)
+    found = values_of(data)
+    assert found is not None and sidecar(found) == data
+    for name in ("lat_deg", "lon_deg"):
+        if "GPSLatitude" in data.decode():
+            assert getattr(found, name) == pytest.approx(getattr(values, name), abs=1e-9)
+
+
+def test_what_is_read_back_is_what_was_given() -> None:
+    found = values_of(sidecar(FULL))
+    assert found is not None
+    assert found == replace(FULL, lat_deg=found.lat_deg, heading_deg=found.heading_deg)
+    assert (found.lat_deg, found.heading_deg) == pytest.approx((FULL.lat_deg, FULL.heading_deg))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"Make>", b"Make >"),
+        (b"</x:xmpmeta>\n", b"</x:xmpmeta>"),
+        (b"  </rdf:Description>\n", b"   <dc:rights>me</dc:rights>\n  </rdf:Description>\n"),
+        (b"617/5", b"1234/10"),
+        (b"47,07", b"47;07"),
+        (b"617/5", b"1/0"),
+        (b"2023-11-14T22", b"2023-11-99T22"),
+        (b"camtrail", b"someone"),
+        (b"Orientation>6", b"Orientation>six"),
+        ("ö".encode(), b"\xff"),
+    ],
+)
+def test_what_others_changed_is_not_ours(old: bytes, new: bytes) -> None:
+    data = sidecar(FULL)
+    assert old in data and values_of(data) is not None
+    assert values_of(data.replace(old, new)) is None

@@ -78,7 +78,9 @@ _LEAST_FIXES = 5  # from these on GPS times tell a clock's error (steps.clock)
 _SHIFTED = (
     "shifted"  # the time is not what clock and GPS say by themselves: an offset was added, a table told it
 )
-_TURNED = "turned:"  # the angle that was added to the heading, degrees
+_TURNED = (
+    "turned:"  # the angle that was added to the heading, degrees; nan: to one that is found anew each time
+)
 _COURSE = "course:"  # of the track where the photo was placed, degrees: EXIF has no room for it, the next run needs it
 _COPY_OF = "copy-of:"
 
@@ -635,7 +637,8 @@ def _marks(task: _Task, i: int, item: Item, values: Values) -> str:
     """What the journal notes so that the next run knows what was added."""
     marks = ""
     if values.heading_deg == values.heading_deg and _turned_deg(task, i):
-        marks += f" {_TURNED}{_turned_deg(task, i)!r}"
+        is_found_anew = item.heading_source in ("course", "track", "sequence", "interpolated")
+        marks += f" {_TURNED}{_NAN if is_found_anew else _turned_deg(task, i)!r}"
     if values.lat_deg == values.lat_deg and item.heading_source == "track":
         marks += f" {_COURSE}{(item.heading_deg - _turned_deg(task, i)) % 360.0!r}"
     timed = values.time_s == values.time_s or values.local_s == values.local_s
@@ -678,7 +681,7 @@ class _Taken:
     original: read.Row
     told: read.Row | None = None  # after the newest change of ours to its times; None where there was none
     is_shifted: bool = False  # that change
-    turned_deg: float = 0.0  # what was added to the heading that it has now
+    turned_deg: float = 0.0  # what was added to the heading that it has now; NaN: not to one of its own
     course_deg: float = _NAN  # of the track by which it has its place now
 
 
@@ -765,7 +768,9 @@ def as_taken(space: Workspace, photos: Photos, context: Context, *, whole: bool)
             columns[name][i] = t.original[_AT[name]]
         if t.course_deg == t.course_deg and columns["course_deg"][i] != columns["course_deg"][i]:
             columns["course_deg"][i] = t.course_deg
-        if whole and t.turned_deg:
+        if whole and t.turned_deg != t.turned_deg:
+            columns["heading_deg"][i] = t.original[_AT["heading_deg"]]
+        elif whole:
             columns["heading_deg"][i] = (columns["heading_deg"][i] - t.turned_deg) % 360.0
     first = replace(photos, **columns)
     outing = clock.outings(first.local_s, bodies(first))
