@@ -722,7 +722,6 @@ class TestNotYet:
         assert undone(tmp_path, all=True) == 0
         assert [p for p in temporaries(tmp_path / "photos") if "/.camtrail/" not in p] == []
 
-    @pytest.mark.xfail(reason="app/state.py makes a second state where the first went to the user's folder")
     def test_copies_of_a_card_that_was_locked_when_they_were_made(self, tmp_path):
         class Locked(RealFileSystem):
             def make_folder(self, path):

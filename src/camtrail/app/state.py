@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ __all__ = ["FOLDER", "Workspace", "absolute", "existing", "workspaces"]
 
 FOLDER = ".camtrail"
 CATALOG = "catalog.sqlite"
+JOURNAL = "journal.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Workspace:
     @property
     def journal(self) -> str:
         """The journal's file."""
-        return f"{self.state}/journal.sqlite"
+        return f"{self.state}/{JOURNAL}"
 
     def has_catalog(self, fs: FileSystem) -> bool:
         """Whether something was kept already."""
@@ -129,22 +131,27 @@ def _given_state(fs: FileSystem, folder: str, state_dir: str) -> tuple[str, str]
 def _own_state(fs: FileSystem, folder: str) -> tuple[str, str]:
     if found := _found_state(fs, folder):
         return found
+    ours = _user_state(folder)
+    if _is_file(fs, f"{ours}/{JOURNAL}"):
+        return folder, ours  # made while the folder could not be written: what undo needs is there
     state = f"{folder.rstrip('/')}/{FOLDER}"
     try:
         fs.make_folder(state)
         if fs.is_writable_folder(state) and fs.is_writable_file(f"{state}/{CATALOG}"):
             return folder, state
-    except OSError:
-        pass
+    except OSError as e:
+        if e.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise StorageError(
+                f"{shown(state)}: cannot be made ({e.strerror})", "check the disk, run again"
+            ) from e
     # A card that is locked, somebody else's folder: the state goes to the user's own.
-    state = _user_state(folder)
     try:
-        fs.make_folder(state)
+        fs.make_folder(ours)
     except OSError as e:
         raise StorageError(
-            f"{shown(folder)}: cannot be written, and neither can {shown(state)}", "give --state-dir DIR"
+            f"{shown(folder)}: cannot be written, and neither can {shown(ours)}", "give --state-dir DIR"
         ) from e
-    return folder, state
+    return folder, ours
 
 
 def _found_state(fs: FileSystem, folder: str) -> tuple[str, str] | None:
