@@ -9,6 +9,7 @@ import json
 import math
 import os
 import shutil
+import sqlite3
 import subprocess
 from collections import namedtuple
 from datetime import UTC, datetime, timedelta
@@ -364,6 +365,10 @@ class TestWritingTwiceIsWritingOnce:
             for k in range(data.draw(st.integers(1, 8))):
                 at = data.draw(seconds)
                 shot: dict[str, Any] = {"local": local(at + error), "make": make, "serial": make}
+                shot |= {
+                    "subsec": data.draw(st.sampled_from((None, "25"))),
+                    "offset": data.draw(st.sampled_from((None, "+02:00", "+01:00"))),
+                }
                 if data.draw(st.booleans()):
                     shot |= {
                         "lat_deg": LAT + at * 1e-5,
@@ -432,6 +437,26 @@ class TestOneRunAfterAnother:
             assert row(path).gps_time_s == instant(7200 + offset)
         assert written(root)[1].counts == {"unchanged": 1}
 
+    def test_an_offset_stays_beside_gps_times_of_the_outing(self, put, root):
+        for k in range(7):
+            own = {"gps_time": T + timedelta(seconds=10 * k)} if k < 6 else {}
+            put(f"{k}.jpg", local=local(10 * k - 37), lat_deg=LAT + k / 999, lon_deg=LON, **own)
+        for options in ({"offset_time_s": 5.0}, {"offset_time_s": 5.0}, {}, {"device_make": "Test"}):
+            written(root, **options)
+            assert [row(root / f"{k}.jpg").gps_time_s for k in range(7)] == [
+                instant(10 * k + 5) for k in range(7)
+            ]
+
+    def test_the_clock_alone_after_gps(self, put, root):
+        for k in range(7):
+            own = {"gps_time": T + timedelta(seconds=10 * k)} if k < 6 else {}
+            put(f"{k}.jpg", local=local(10 * k - 37), lat_deg=LAT + k / 999, lon_deg=LON, **own)
+        assert written(root)[1].counts == {"unchanged": 6, "written": 1}
+        written(root, time_source="clock")
+        assert [row(root / f"{k}.jpg").gps_time_s for k in range(7)] == [
+            instant(10 * k - 37) for k in range(7)
+        ]
+
     def test_another_zone_corrects_the_first(self, put, root):
         path = put("a.jpg", local=local(0), lat_deg=LAT, lon_deg=LON)
         written(root, time_zone="UTC")
@@ -473,6 +498,16 @@ class TestOneRunAfterAnother:
         (ride / "day 2/d.jpg").rename(ride / "z.jpg")
         written(ride, description=True, device_make="Test", time_zone="UTC")
         assert json.loads(row(ride / "z.jpg").description)["MAPPhotoUUID"] == name
+
+    def test_after_a_run_that_was_killed_behind_the_last_rename(self, put, root):
+        """Its rows are settled before anything is read: the offset is not added to our own time."""
+        path = put("a.jpg", local=local(0), lat_deg=LAT, lon_deg=LON)
+        written(root, offset_time_s=5.0)
+        with sqlite3.connect(root / ".camtrail/journal.sqlite") as journal:
+            journal.execute("UPDATE changes SET state = 'begun'")
+        journal.close()
+        assert written(root, offset_time_s=5.0)[1].counts == {"unchanged": 1}
+        assert row(path).gps_time_s == instant(5)
 
 
 class TestSidecars:
