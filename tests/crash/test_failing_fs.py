@@ -695,10 +695,9 @@ class TestLock:
         assert type(e.value) is StorageError and not isinstance(e.value, CatalogError)
 
 
-class TestNotYet:
-    """What is known to be wrong; a mark goes when its reason does."""
+class TestBetweenTheSteps:
+    """What happens between planning, writing and undoing."""
 
-    @pytest.mark.xfail(reason="app/write.py does not hand on what it saw of a file (Splice.seen)")
     def test_a_file_that_changes_after_it_was_planned(self, tmp_path, monkeypatch):
         fill(tmp_path / "photos", 1)
         path = tmp_path / "photos" / "IMG_0000.jpg"
@@ -713,7 +712,6 @@ class TestNotYet:
         assert write(tmp_path) == 3
         assert path.read_bytes() == other
 
-    @pytest.mark.xfail(reason="app/undo.py sweeps only the folders of files that it takes back")
     def test_undo_after_a_write_that_was_killed_before_its_first_row(self, tmp_path):
         fill(tmp_path / "photos", 1)
         with pytest.raises(Killed):

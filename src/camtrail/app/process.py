@@ -152,14 +152,13 @@ def _run(
     if places:
         found, result.failures = feeds(options.sources, tracks, options.of_sources, context)
     parts = find_photos(named, options.scan, context)
-    if places or ranks:
-        parts = [_as_taken(part, options, context) for part in parts]
+    parts = [replace(part, taken=_as_taken(part.space, part.photos, options, context)) for part in parts]
     placed = _places_of(parts, found, options, result.notes) if places else [None] * len(parts)
     for part, at in zip(parts, placed):
         result.failures += part.failures
         result.notes += part.notes
         with Catalog(part.space.catalog) as catalog:
-            collection = _settled(part, at, catalog, options, result.notes, ranks=ranks, fill=fill)
+            collection = _settled(part, at, catalog, options, context, result.notes, ranks=ranks, fill=fill)
             result.collections.append(collection)
             result.spaces.append(part.space)
             if places or ranks:
@@ -171,18 +170,18 @@ def _run(
     return result
 
 
-def _as_taken(part: Scanned, options: ProcessOptions, context: Context) -> Scanned:
-    """The part with what the cameras wrote where camtrail has written since: what we wrote is no evidence.
+def _as_taken(space: Workspace, photos: Photos, options: ProcessOptions, context: Context) -> Photos:
+    """Photos with what the cameras wrote where camtrail has written since: what we wrote is no evidence.
 
     Cameras are told apart by their own names. Clocks and headings are as they were where something is added to
     them, so that it is added once and not once a run.
     """
-    if not part.space.has_journal(context.fs):
-        return part
+    if not space.has_journal(context.fs):
+        return photos
     from camtrail.app.write import as_taken
 
-    shifts = options.time.offset_time_s or options.join.use_gps_start_time or options.turn.offset_angle_deg
-    return replace(part, taken=as_taken(part.space, part.photos, context, whole=bool(shifts)))
+    times = bool(options.time.offset_time_s or options.join.use_gps_start_time)
+    return as_taken(space, photos, context, times=times, headings=bool(options.turn.offset_angle_deg))
 
 
 def _places_of(
@@ -192,7 +191,7 @@ def _places_of(
     photos = Photos.joined(
         [
             replace(
-                part.taken or part.photos,
+                part.taken,
                 path=texts([part.space.absolute(p) for p in part.photos.path.tolist()]),
             )
             for part in parts
@@ -210,6 +209,7 @@ def _settled(
     places: Places | None,
     catalog: Catalog,
     options: ProcessOptions,
+    context: Context,
     notes: list[str],
     *,
     ranks: bool,
@@ -222,7 +222,7 @@ def _settled(
     if places is None:
         places, fresh = _places_kept(part, catalog, options)
     if ranks or (fill and 0 < fresh == len(paths)):
-        standing = _ranked(part, places, fresh, catalog, options)
+        standing = _ranked(part, places, fresh, catalog, options, context)
     elif is_found:
         standing = Ranks.none(places)
         catalog.put_answers(paths, places, None)
@@ -237,15 +237,18 @@ def _settled(
     return Collection(part.space.base, part.roots, part.root, part.photos, places, standing)
 
 
-def _ranked(part: Scanned, places: Places, fresh: int, catalog: Catalog, options: ProcessOptions) -> Ranks:
+def _ranked(
+    part: Scanned, places: Places, fresh: int, catalog: Catalog, options: ProcessOptions, context: Context
+) -> Ranks:
     """Ranks of a part's photos, found and kept; of those beside them, too, which belong to the same sequences."""
     paths = part.photos.path.tolist()
     beside = _beside(part, catalog)
-    photos, at = part.taken or part.photos, places
+    photos, at = part.taken, places
     if beside:
         rows, kept = catalog.photos(), catalog.places()
         beside = [p for p in beside if p in kept]
-        photos = Photos.joined([photos, Photos.of_rows([rows[p] for p in beside])])
+        others = Photos.of_rows([rows[p] for p in beside])
+        photos = Photos.joined([photos, _as_taken(part.space, others, options, context)])
         at = Places.joined([at, Places.of_rows([kept[p] for p in beside])])
     preset = options.preset.preset
     ranks = find_ranks(

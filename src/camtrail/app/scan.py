@@ -72,9 +72,7 @@ class Scanned:
     notes: list[str]  # what else is to be said
     read: int  # how many files were read; the others were known
     is_whole: bool  # whether all photos of the folders are here: no PATH is a single file
-    taken: Photos | None = (
-        None  # the photos as the cameras wrote them, where camtrail has written into some since
-    )
+    taken: Photos  # the photos as the cameras wrote them, where camtrail has written into some since
 
 
 @functools.cache
@@ -154,6 +152,7 @@ def _scan_one(space: Workspace, catalog: Catalog, options: ScanOptions, context:
         seen.notes(),
         len(todo),
         is_whole=folders == list(space.roots),
+        taken=photos,
     )
 
 

@@ -114,7 +114,7 @@ def _undo_in(
         files = _Files(space, context)
         chosen = _chosen(journal.changes(("done",)), files, options)
         if not options.dry_run:
-            _sweep([c for _, c in chosen], context)
+            _sweep([*space.roots, *{os.path.dirname(c.path) for _, c in chosen if c.kind == "new"}], context)
         restored: list[str] = []
         stuck: set[str] = set()  # a file whose newer change stays keeps the older ones, too
         for count, (number, change) in enumerate(chosen, 1):
@@ -219,16 +219,19 @@ def _chosen(
     return [(number, change) for number, run, change in here if run == newest]
 
 
-def _sweep(changes: Sequence[Change], context: Context) -> None:
+def _sweep(roots: Sequence[str], context: Context) -> None:
     """Removes what killed runs left beside the files."""
-    for folder in sorted({os.path.dirname(c.path) for c in changes}):
+    waiting = list(roots)
+    while waiting:
         try:
-            entries = context.fs.entries(folder)
+            entries = context.fs.entries(waiting.pop())
         except CamtrailError:
-            continue
+            continue  # a file, or a folder that may not be read
         for entry in entries:
             if safeio.is_partial(entry.name):
                 safeio.remove(context.fs, entry.path)
+            elif entry.kind == "folder" and not entry.name.startswith("."):
+                waiting.append(entry.path)
 
 
 def journal_of(path: str, state: ScanOptions, context: Context) -> tuple[list[JournalRun], int]:

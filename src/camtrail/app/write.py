@@ -624,13 +624,14 @@ def _check_inside(real: str, typed: str, item: Item, context: Context) -> None:
 
 def _patched(task: _Task, real: str, values: Values, marks: str) -> Splice:
     """A file with new values in place of our earlier addition and these."""
+    seen = task.context.fs.status(real)
     with task.context.fs.source(real) as source:
         original = _states(source, task.latest.get(real, ()))[-1]
         before = carried(original, source) if original is not source else NewTags()
         head, tail_at = new_head(original, tags_of(values), before)
         while isinstance(original, SplicedBytes):
             tail_at, original = original.inner_offset(tail_at), original.inner
-    return Splice(real, head, tail_at, real, f"{_words(values)}{marks}")
+    return Splice(real, head, tail_at, real, f"{_words(values)}{marks}", seen)
 
 
 def _marks(task: _Task, i: int, item: Item, values: Values) -> str:
@@ -746,7 +747,7 @@ def _real(path: str, folders: dict[str, str], context: Context) -> str:
     return f"{folders[folder].rstrip('/')}/{name}"
 
 
-def as_taken(space: Workspace, photos: Photos, context: Context, *, whole: bool) -> Photos:
+def as_taken(space: Workspace, photos: Photos, context: Context, *, times: bool, headings: bool) -> Photos:
     """The same photos with what their cameras wrote, where camtrail has written since.
 
     Cameras have their own names. A time that we wrote holds for its photo and is no evidence for others: where the
@@ -754,11 +755,11 @@ def as_taken(space: Workspace, photos: Photos, context: Context, *, whole: bool)
 
     Parameters
     ----------
-    whole : something is added to times or headings: they are as they were before we last added something
+    times, headings : something is added to them: they are as they were before we last added something
     """
     with journal_in(space, context) as journal:
         latest = _latest(journal)
-    taken = _originals(space, photos, latest, context, whole=whole)
+    taken = _originals(space, photos, latest, context, whole=times)
     if not taken:
         return photos
     names = ("make", "model", "local_s", "offset_s", "gps_time_s", "heading_deg", "course_deg")
@@ -768,9 +769,9 @@ def as_taken(space: Workspace, photos: Photos, context: Context, *, whole: bool)
             columns[name][i] = t.original[_AT[name]]
         if t.course_deg == t.course_deg and columns["course_deg"][i] != columns["course_deg"][i]:
             columns["course_deg"][i] = t.course_deg
-        if whole and t.turned_deg != t.turned_deg:
+        if headings and t.turned_deg != t.turned_deg:
             columns["heading_deg"][i] = t.original[_AT["heading_deg"]]
-        elif whole:
+        elif headings:
             columns["heading_deg"][i] = (columns["heading_deg"][i] - t.turned_deg) % 360.0
     first = replace(photos, **columns)
     outing = clock.outings(first.local_s, bodies(first))
@@ -812,9 +813,10 @@ def _told_times(original: read.Row, told: read.Row, is_shifted: bool, is_dated: 
 def _sidecar_plan(task: _Task, i: int, path: str, typed: str, item: Item, row: read.Row) -> _Plan | None:
     fs = task.context.fs
     beside = fs.real(f"{item.file}.xmp")
-    old, size = None, 0
+    old, size, seen = None, 0, None
     try:
-        size = fs.status(beside).size_bytes
+        seen = fs.status(beside)
+        size = seen.size_bytes
         with fs.source(beside, size) as source:
             old = sidecar.values_of(data := source.read_at(0, size))
         if old is None:
@@ -831,7 +833,7 @@ def _sidecar_plan(task: _Task, i: int, path: str, typed: str, item: Item, row: r
     _check_inside(beside, f"{typed}.xmp", item, task.context)
     whole = sidecar.sidecar(values if old is None else _merged(old, values))
     words = _words(values)
-    splice = Splice(beside, whole, size, "" if old is None else beside, words)
+    splice = Splice(beside, whole, size, "" if old is None else beside, words, seen)
     return _Plan(splice, path, f"{typed}.xmp", words)
 
 
@@ -866,12 +868,14 @@ def _copy_plan(task: _Task, i: int, path: str, typed: str, item: Item, row: read
         size = fs.status(real).size_bytes
     except FileNotFoundError:
         values = differs(row, _described(task, item, _wanted(task, i, item, row), row))
-        with fs.source(item.file) as source:
+        photo = fs.real(item.file)
+        seen = fs.status(photo)
+        with fs.source(photo) as source:
             head, tail_at = new_head(source, tags_of(values)) if values else (b"", 0)
         words = _words(values) or "copy"
         of = f" {_COPY_OF}{quote(os.fsencode(path))}"
         return _Plan(
-            Splice(real, head, tail_at, item.file, f"{words}{_marks(task, i, item, values)}{of}"),
+            Splice(real, head, tail_at, photo, f"{words}{_marks(task, i, item, values)}{of}", seen),
             path, of_output, words,
         )  # fmt: skip
     except NotADirectoryError as e:
