@@ -739,3 +739,37 @@ class TestRealPhotos:
 
         digests = {name: picture_sha256(MemoryBytes(data)) for name, data in files.items()}
         return {name: digest.hex() for name, digest in digests.items() if digest is not None}
+
+
+class TestShiftsAndNeighbours:
+    def test_a_shift_is_not_lost_when_later_only_a_turn_is_asked_for(self, put, root):
+        for k in range(3):
+            put(
+                f"{k}.jpg",
+                local=local(10 * k),
+                offset="+02:00",
+                lat_deg=LAT,
+                lon_deg=LON + k / 999,
+                heading_deg=10.0,
+            )
+        written(root, offset_time_s=5.0)
+        shifted = row(root / "1.jpg").gps_time_s
+        assert shifted == instant(15)
+        written(root, offset_angle_deg=90.0)
+        assert row(root / "1.jpg").gps_time_s == shifted
+        assert row(root / "1.jpg").heading_deg == 100.0
+
+    def test_one_photo_again_leaves_two_cameras_apart_that_now_have_one_name(self, put, root):
+        for k in range(3):
+            for model in ("One", "Two"):
+                put(f"{model}{k}.jpg", local=local(10 * k), offset="+02:00", lat_deg=LAT, lon_deg=LON + k / 999,
+                    model=model)  # fmt: skip
+        written(root, device_make="Rig", device_model="Rig")
+        whole = {
+            path: item.sequence
+            for path, item in items(process([str(root)], ProcessOptions(), Context())).items()
+        }
+        assert len(set(whole.values())) == 2
+        process([str(root / "One1.jpg")], ProcessOptions(), Context())
+        again = items(known("export", [str(root)], ProcessOptions(), Context()))
+        assert {path: item.sequence for path, item in again.items()} == whole
