@@ -114,6 +114,10 @@ class FailingFile:
         self._fs.point("write", lambda: self._file.write(data[: len(data) // 2]))
         self._file.write(data)
 
+    def reserve(self, n):
+        self._fs.point("reserve")
+        self._file.reserve(n)
+
     def copy_from(self, path, offset, n):
         self._fs.point("copy_from", lambda: self._file.copy_from(path, offset, n // 2))
         self._file.copy_from(path, offset, n)

@@ -221,9 +221,11 @@ def _begin(fs: FileSystem, splice: Splice, keep_mtime: bool, break_links: bool) 
     out = fs.create(partial)
     try:
         try:
+            tail_bytes = source.size_bytes - splice.tail_at if source is not None else 0
+            out.reserve(len(splice.head) + tail_bytes)
             out.write(splice.head)
-            if source is not None:
-                out.copy_from(splice.source, splice.tail_at, source.size_bytes - splice.tail_at)
+            if tail_bytes:
+                out.copy_from(splice.source, splice.tail_at, tail_bytes)
         finally:
             out.close()
         if splice.source:
