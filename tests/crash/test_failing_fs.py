@@ -261,7 +261,7 @@ def test_whichever_call_fails_no_file_is_lost(tmp_path, name, fault, journal_poi
 
 
 @pytest.mark.parametrize("fault", [errno.ENOSPC, "kill"])
-def test_a_full_disk_in_the_second_group_keeps_the_first(tmp_path, fault):
+def test_trouble_in_a_later_group_keeps_what_the_earlier_ones_wrote(tmp_path, fault):
     fill(tmp_path / "photos", 67)
     old = files(tmp_path)
     afresh(tmp_path / "photos", tmp_path / "spare")
@@ -277,8 +277,10 @@ def test_a_full_disk_in_the_second_group_keeps_the_first(tmp_path, fault):
     else:
         assert write(tmp_path, fs=fs) == 7
     now = files(tmp_path)
-    assert sum(now[p] == new[p] for p in old) == 64
-    assert sum(now[p] == old[p] for p in old) == 3
+    written = sum(now[p] == new[p] for p in old)
+    assert written + sum(now[p] == old[p] for p in old) == 67
+    # The third group of 32 is written while the second one gets its names, at which a kill may stop it.
+    assert written == 64 if fault != "kill" else 32 <= written <= 64
     assert write(tmp_path) == 0 and files(tmp_path) == new
     assert undone(tmp_path, all=True) == 0 and files(tmp_path) == old
 

@@ -13,7 +13,7 @@ import hashlib
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from camtrail.core.errors import (
@@ -32,7 +32,7 @@ __all__ = ["Splice", "is_partial", "now", "put", "remove", "replace", "restore",
 
 _CHUNK_BYTES = 1 << 20
 _BEFORE, _BEHIND = ".camtrail-", ".new"
-_GROUP = 64  # files that share a commit of the journal, and are made durable side by side
+_GROUP = 32  # files that share a commit of the journal, and are made durable side by side
 _THREADS = 4
 
 
@@ -89,12 +89,25 @@ def replace(
         The disk is full or the journal cannot be written; the files of earlier groups have changed, of this
         one none.
     """
-    answers: dict[str, Change | Failure[str]] = {}
     once = list({s.path: s for s in reversed(splices)}.values())[::-1]  # the first of each path
-    for start in range(0, len(once), _GROUP):
-        group = once[start : start + _GROUP]
-        answers |= _replaced(fs, journal, group, keep_mtime, break_links, durable)
-        done(len(answers))
+    groups = [
+        _Group(fs, journal, once[start : start + _GROUP], keep_mtime, break_links, durable)
+        for start in range(0, len(once), _GROUP)
+    ]
+    answers: dict[str, Change | Failure[str]] = {}
+    try:
+        with ThreadPoolExecutor(_THREADS) as threads:
+            # While one group gets its names, the next one is copied and compared.
+            for group, following in zip(groups, [*groups[1:], None]):
+                group.start(threads)
+                group.wait()
+                if following is not None:
+                    following.start(threads)
+                answers |= group.finish()
+                done(len(answers))
+    finally:
+        for group in groups:
+            group.discard()
     first = {s.path: s for s in once}
     return [answers[s.path] if s == first[s.path] else _twice(s.path) for s in splices]
 
@@ -107,28 +120,56 @@ def _twice(path: str) -> Failure[str]:
     return failure_of(path, error)
 
 
-def _replaced(
-    fs: FileSystem,
-    journal: Journal,
-    splices: Sequence[Splice],
-    keep_mtime: bool,
-    break_links: bool,
-    durable: bool,
-) -> dict[str, Change | Failure[str]]:
-    staged: dict[str, _Staged] = {}
-    answers: dict[str, Change | Failure[str]] = {}
+class _Group:
+    """Files that are written side by side, share a commit of the journal, and get their names one after the other."""
 
-    def prepare(splice: Splice) -> None:
-        with _item(splice.path, answers):
-            made = staged[splice.path] = _begin(fs, splice, keep_mtime, break_links)
-            if durable:
-                fs.sync_file(made.partial)
-            made.change = _compared(fs, made)
+    def __init__(
+        self,
+        fs: FileSystem,
+        journal: Journal,
+        splices: Sequence[Splice],
+        keep_mtime: bool,
+        break_links: bool,
+        durable: bool,
+    ) -> None:
+        self._fs = fs
+        self._journal = journal
+        self._splices = splices
+        self._keep_mtime = keep_mtime
+        self._break_links = break_links
+        self._durable = durable
+        self._staged: dict[str, _Staged] = {}
+        self._answers: dict[str, Change | Failure[str]] = {}
+        self._running: list[Future[None]] = []
 
-    try:
-        _side_by_side(prepare, splices)
-        prepared = [staged[s.path] for s in splices if s.path in staged and s.path not in answers]
-        ready = [s for s in prepared if s.change is not None]
+    def start(self, threads: ThreadPoolExecutor) -> None:
+        """Begins to write the files beside their places; once is enough."""
+        if not self._running:
+            self._running = [threads.submit(self._prepare, splice) for splice in self._splices]
+
+    def _prepare(self, splice: Splice) -> None:
+        with _item(splice.path, self._answers):
+            made = _begin(self._fs, splice, self._keep_mtime, self._break_links)
+            self._staged[splice.path] = made
+            if self._durable:
+                self._fs.sync_file(made.partial)
+            made.change = _compared(self._fs, made)
+
+    def wait(self) -> None:
+        """Returns when all are written and compared; the first trouble that ends a run is raised."""
+        for future in self._running:
+            if future.exception() is not None:
+                for other in self._running:
+                    other.cancel()
+            future.result()
+
+    def finish(self) -> dict[str, Change | Failure[str]]:
+        """Writes the journal and gives the files their names."""
+        fs, journal, answers = self._fs, self._journal, self._answers
+        staged = [
+            self._staged[s.path] for s in self._splices if s.path in self._staged and s.path not in answers
+        ]
+        ready = [s for s in staged if s.change is not None]
         ids = journal.begin([s.change for s in ready if s.change is not None])
         renamed: list[int] = []
         for s, number in zip(ready, ids):
@@ -140,42 +181,26 @@ def _replaced(
                 assert s.change is not None
                 answers[s.splice.path] = s.change
                 renamed.append(number)
-        if durable:
+        if self._durable:
             _sync_folders(fs, [s.splice.path for s in ready])
         journal.end(renamed, "done")
         touched = [i for i, s in zip(ids, ready) if _is_refused(answers.get(s.splice.path))]
         journal.end(touched, "dropped")
         # A rename that failed may have happened all the same, as on a network drive whose answer was lost.
         known = {*renamed, *touched}
-        settle(
-            fs,
-            journal,
-            [(i, s.change) for i, s in zip(ids, ready) if s.change is not None and i not in known],
-        )
-    finally:
-        for path, s in staged.items():
-            if not isinstance(answers.get(path), Change):
-                _discard(fs, s.partial)
-    return answers
+        left = [(i, s.change) for i, s in zip(ids, ready) if s.change is not None and i not in known]
+        settle(fs, journal, left)
+        return answers
+
+    def discard(self) -> None:
+        """Takes away what was written beside its place and did not get its name."""
+        for path, s in self._staged.items():
+            if not isinstance(self._answers.get(path), Change):
+                _discard(self._fs, s.partial)
 
 
 def _is_refused(answer: Change | Failure[str] | None) -> bool:
     return isinstance(answer, Failure) and answer.code == SafetyRefusal.code
-
-
-def _side_by_side(do: Callable[[Splice], None], splices: Sequence[Splice]) -> None:
-    """Copying, hashing and the disk's own work overlap; the first trouble that ends a run is raised at the end."""
-    if len(splices) < 2:
-        for splice in splices:
-            do(splice)
-        return
-    with ThreadPoolExecutor(min(_THREADS, len(splices))) as threads:
-        running = [threads.submit(do, splice) for splice in splices]
-        for finished in running:
-            if finished.exception() is not None:
-                for other in running:
-                    other.cancel()
-            finished.result()
 
 
 class _item:
