@@ -572,7 +572,7 @@ def test_a_sub_directory_behind_everything_keeps_its_link() -> None:
 
 def test_memory_is_bounded() -> None:
     data = b"\xff\xd8" + segment(0xE2, bytes(60_000)) + jpeg(exif({}, None, gps_tags(1, 2), gap=60_000))[2:]
-    source, new = of(data + bytes(10**6)), tags_of(PLACE)
+    source, new = of(data + bytes(10**6) + b"\xff\xd9"), tags_of(PLACE)
     new_head(source, new)
     tracemalloc.start()
     new_head(source, new)
@@ -725,3 +725,10 @@ def test_an_addition_that_is_not_ours_is_not_taken_back() -> None:
 def test_nothing_to_write_is_no_change() -> None:
     assert new_head(of(b"no JPEG at all"), NewTags()) == (b"", 0)
     assert not Values() and not NewTags() and Values(orientation=1)
+
+
+def test_a_picture_that_is_cut_off_is_left_alone():
+    whole = Shot(local="2026:05:09 10:00:00", size=(20, 15)).bytes()
+    with pytest.raises(SafetyRefusal, match="its picture has no end"):
+        new_head(MemoryBytes(whole[:-200]), tags_of(Values(make="Test")))
+    assert new_head(MemoryBytes(whole), tags_of(Values(make="Test")))[0]

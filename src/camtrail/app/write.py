@@ -520,7 +520,7 @@ def _fixed_clock(task: _Task, i: int, item: Item, row: read.Row, is_sure: bool) 
     """
     base = task.base
     own_s, time_s = base.local_s[i], item.time_s
-    if own_s != own_s or time_s != time_s:
+    if own_s != own_s or time_s != time_s or _is_taken_as_right(task, i, item):
         return _NAN, _NAN
     now_s, now_offset_s, now_gps_s = _times(row)
     ahead_s, is_known = _ahead(task, i, item)
@@ -533,6 +533,15 @@ def _fixed_clock(task: _Task, i: int, item: Item, row: read.Row, is_sure: bool) 
     # A clock that is right gets no zone added; one that says a zone says the right one.
     tell = is_sure and is_known and abs(local_s - own_s) > 5e-4
     return local_s, ahead_s if tell or now_offset_s == now_offset_s else _NAN
+
+
+def _is_taken_as_right(task: _Task, i: int, item: Item) -> bool:
+    """Whether the clock was taken as right as it is, GPS time left out: there is nothing to correct then."""
+    options, gps_s = task.options, task.base.gps_s[i]
+    if options is not None and (options.time.offset_time_s or options.join.use_gps_start_time):
+        return False
+    left_out = gps_s == gps_s and item.time_source in ("option", "offset", "place", "machine")
+    return left_out or (options is not None and options.time.time_source == "clock")
 
 
 def _ahead(task: _Task, i: int, item: Item) -> tuple[float, bool]:

@@ -480,6 +480,8 @@ def _place(source: ByteSource) -> _Place:
     head = jpeg.head(source, window)
     if head.damage:
         raise _Unsure(head.damage)
+    if not jpeg.is_whole(source, head.picture_at):
+        raise _Unsure("its picture has no end (the file is cut off)")
     if head.tiff_at < 0:
         at = _behind_jfif(source, window)
         if _STRANGE_EXIF.search(source.read_at(at, min(head.picture_at - at, _MOST_BEFORE))):
