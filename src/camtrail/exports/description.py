@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -12,7 +11,7 @@ import msgspec
 from camtrail.core.model import Item
 from camtrail.core.names import shown
 from camtrail.core.plugins import Export
-from camtrail.exports.values import has_place, heading_deg, instant_s, iso, rounded
+from camtrail.exports.values import capture_time, has_place, heading_deg, rounded, sequence_id
 
 __all__ = ["PLUGIN", "write"]
 
@@ -37,8 +36,6 @@ _MESSAGES = {
     "unreadable": "The file cannot be read",
     "unsupported": "The file is of no supported kind",
 }
-_EPOCH = datetime(1970, 1, 1)
-_NO_ID = re.compile(r"[^A-Za-z0-9_-]")
 _NO_SERIAL = re.compile(r"[^A-Za-z0-9]")
 
 
@@ -75,7 +72,7 @@ def _entry(item: Item) -> dict[str, Any]:
         return _error(item, _ERRORS["unreadable"], "The name of the file is not UTF-8: rename it")
     if not has_place(item):
         return _error(item, _ERRORS["no_place"], _MESSAGES["no_place"])
-    time = _capture_time(item)
+    time = capture_time(item)
     if time is None:
         return _error(item, _ERRORS["no_time"], _MESSAGES["no_time"])
     return _image(item, time)
@@ -88,7 +85,7 @@ def _image(item: Item, time: str) -> dict[str, Any]:
         "MAPCompassHeading": None
         if heading is None
         else {"TrueHeading": heading, "MagneticHeading": heading},
-        "MAPSequenceUUID": _NO_ID.sub("_", item.sequence) if item.sequence else None,
+        "MAPSequenceUUID": sequence_id(item),
         "MAPDeviceMake": shown(item.make) if item.make else None,
         "MAPDeviceModel": shown(item.model) if item.model else None,
         "MAPCameraUUID": _NO_SERIAL.sub("", item.serial) or None if item.serial else None,
@@ -113,17 +110,6 @@ def _error(item: Item, kind: str, message: str) -> dict[str, Any]:
         "filename": item.file if _is_unicode(item.file) else shown(item.file),
         "filetype": "image",
     }
-
-
-def _capture_time(item: Item) -> str | None:
-    """`YYYY_MM_DD_HH_MM_SS_mmm` in UTC, milliseconds cut off; None where there is no time."""
-    seconds = instant_s(item)
-    if iso(seconds) is None:
-        return None
-    # Rounded to the microsecond first: .57 s is stored as .5699999 and would be cut to 569 ms.
-    t = _EPOCH + timedelta(seconds=seconds)
-    date = f"{t.year:04}_{t.month:02}_{t.day:02}"
-    return f"{date}_{t.hour:02}_{t.minute:02}_{t.second:02}_{t.microsecond // 1000:03}"
 
 
 def _is_unicode(name: str) -> bool:

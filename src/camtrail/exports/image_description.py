@@ -15,8 +15,7 @@ from typing import Any
 
 from camtrail.core.model import Item
 from camtrail.core.names import plain, shown
-from camtrail.exports.description import _NO_ID, _capture_time
-from camtrail.exports.values import has_place, heading_deg, rounded
+from camtrail.exports.values import capture_time, has_place, heading_deg, rounded, sequence_id
 
 __all__ = ["DescriptionExtras", "image_description", "import_date_ms", "settled"]
 
@@ -102,7 +101,7 @@ def image_description(item: Item, more: DescriptionExtras) -> str:
     orientation = item.orientation if more.orientation is None else more.orientation
     known: dict[str, Any] = {
         "MAPAltitude": rounded(item.alt_m, 3),
-        "MAPCaptureTime": _capture_time(item),
+        "MAPCaptureTime": capture_time(item),
         "MAPCompassHeading": None
         if heading is None
         else {"TrueHeading": heading, "MagneticHeading": heading},
@@ -116,7 +115,7 @@ def image_description(item: Item, more: DescriptionExtras) -> str:
         "MAPOrientation": int(orientation) if orientation in _ORIENTATIONS else None,
         "MAPPhotoUUID": _photo_id(item, make, model, more.photo_key),
         "MAPPrivate": more.is_private,
-        "MAPSequenceUUID": _NO_ID.sub("_", item.sequence) if item.sequence else None,
+        "MAPSequenceUUID": sequence_id(item),
         "MAPSettingsUserKey": plain(more.user_key) if more.user_key else None,
         "MAPSettingsUsername": plain(more.user_name) if more.user_name else None,
     }

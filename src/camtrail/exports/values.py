@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from xml.sax.saxutils import escape
@@ -10,10 +11,24 @@ from xml.sax.saxutils import escape
 from camtrail.core.model import Item
 from camtrail.core.names import shown
 
-__all__ = ["decimal", "has_place", "heading_deg", "in_order", "instant_s", "iso", "rounded", "text_of", "xml"]
+__all__ = [
+    "capture_time",
+    "decimal",
+    "has_place",
+    "heading_deg",
+    "in_order",
+    "instant_s",
+    "iso",
+    "rounded",
+    "sequence_id",
+    "text_of",
+    "xml",
+]
 
 _EPOCH = datetime(1970, 1, 1)  # without zone: plain arithmetic, `iso` writes the zone
 _FIRST_S, _LAST_S = -62135596800.0, 253402300799.0  # years 1 to 9999, what ISO 8601 writes with four digits
+
+_NO_ID = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def iso(seconds: float, zone: str = "Z") -> str | None:
@@ -88,3 +103,19 @@ def xml(text: str) -> str:
     if not line.isascii():
         line = line.replace("\ufffe", "\ufffd").replace("\uffff", "\ufffd")
     return escape(line, {'"': "&quot;", "'": "&#39;"})
+
+
+def capture_time(item: Item) -> str | None:
+    """`YYYY_MM_DD_HH_MM_SS_mmm` in UTC, milliseconds cut off; None where there is no time."""
+    seconds = instant_s(item)
+    if iso(seconds) is None:
+        return None
+    # Rounded to the microsecond first: .57 s is stored as .5699999 and would be cut to 569 ms.
+    t = _EPOCH + timedelta(seconds=seconds)
+    date = f"{t.year:04}_{t.month:02}_{t.day:02}"
+    return f"{date}_{t.hour:02}_{t.minute:02}_{t.second:02}_{t.microsecond // 1000:03}"
+
+
+def sequence_id(item: Item) -> str | None:
+    """The sequence's id in the characters that Mapillary's tools take; None outside of all."""
+    return _NO_ID.sub("_", item.sequence) if item.sequence else None
