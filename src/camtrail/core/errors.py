@@ -10,14 +10,20 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 __all__ = [
+    "AuthError",
+    "BadAnswer",
     "CamtrailError",
     "CatalogError",
     "Failure",
     "FolderBusy",
     "InputError",
     "MissingDependency",
+    "QuotaExceeded",
+    "Rejected",
     "SafetyRefusal",
+    "ServiceError",
     "StorageError",
+    "Unreachable",
     "UnreadableFile",
     "UnusableDescription",
     "UsageError",
@@ -102,6 +108,57 @@ class UnusableDescription(InputError):
     """A description file that does not say what it must."""
 
     code = "description"
+
+
+class ServiceError(CamtrailError):
+    """A service that does not do what was asked; what was done before is kept, and the same command goes on."""
+
+    exit_code = 5
+    code = "service"
+
+
+class Unreachable(ServiceError):
+    """No answer, half an answer, or one that says to come again later."""
+
+    code = "unreachable"
+    retryable = True
+
+
+class BadAnswer(ServiceError):
+    """An answer that is not what the service's documentation promises, such as the login page of a hotel."""
+
+    code = "answer"
+    retryable = True
+
+
+class QuotaExceeded(ServiceError):
+    """The service asks for a pause.
+
+    Parameters
+    ----------
+    retry_after_s : how long, as the service says it; None where it does not
+    """
+
+    code = "quota"
+    retryable = True
+
+    def __init__(self, message: str, hint: str = "", *, retry_after_s: float | None = None) -> None:
+        super().__init__(message, hint)
+        self.retry_after_s = retry_after_s
+
+
+class Rejected(ServiceError):
+    """One item that the service will not take, however often it is asked."""
+
+    exit_code = 3
+    code = "rejected"
+
+
+class AuthError(ServiceError):
+    """A token that is missing, wrong or no longer good."""
+
+    exit_code = 6
+    code = "auth"
 
 
 class StorageError(CamtrailError):
