@@ -12,19 +12,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from functools import cached_property
-from math import isfinite
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 import numpy as np
 
+from camtrail.app import import_meta
 from camtrail.app.context import Context
 from camtrail.app.feeds import is_track
 from camtrail.app.geotag import bodies
+from camtrail.app.import_meta import ImportMeta
 from camtrail.app.process import ProcessOptions, Result
 from camtrail.app.scan import read_one
 from camtrail.app.state import Workspace, absolute, workspaces
-from camtrail.app.write_options import ImportMetaOptions, WriteOptions
+from camtrail.app.write_options import ImportMetaOptions, Told, WriteOptions
 from camtrail.catalog.journal import SqliteJournal
 from camtrail.catalog.store import Catalog
 from camtrail.core import timezones
@@ -33,7 +34,6 @@ from camtrail.core.errors import (
     CamtrailError,
     Failure,
     FolderBusy,
-    InputError,
     SafetyRefusal,
     StorageError,
     UnreadableFile,
@@ -43,16 +43,11 @@ from camtrail.core.errors import (
 from camtrail.core.journal import Change, back
 from camtrail.core.model import Collection, Item, Photos, Texts
 from camtrail.core.names import shown
-from camtrail.exports.image_description import (
-    DescriptionExtras,
-    image_description,
-    import_date_ms,
-    settled,
-)
+from camtrail.exports.image_description import DescriptionExtras, image_description, settled
 from camtrail.metadata import picture, read, safeio, sidecar
 from camtrail.metadata.safeio import Splice
 from camtrail.metadata.write import NewTags, Values, carried, differs, new_head, tags_of
-from camtrail.steps import clock, naming
+from camtrail.steps import clock
 
 __all__ = [
     "Written",
@@ -66,7 +61,6 @@ __all__ = [
     "write",
 ]
 
-_TURNS = {0: 1, 90: 6, 180: 3, 270: 8}  # clockwise rotation for display -> EXIF orientation
 _NAN = float("nan")
 _COLUMNS = [f.name for f in fields(Photos)]
 _COLUMNS = _COLUMNS[_COLUMNS.index("mtime_ns") + 1 : _COLUMNS.index("fault")]  # of read.Row
@@ -155,10 +149,10 @@ def run(
     FolderBusy
         Another run owns a folder.
     """
-    _check(to, meta)
+    check_options(to, meta)
     if to.write in ("", "none"):
         return job(paths, options, context), Written("none")
-    _said_in(meta, context)
+    import_meta.said_in(meta, context)
     spaces: list[Workspace] = []
     if not to.dry_run:
         photos = [p for p in paths if not is_track(p, context)]
@@ -170,13 +164,13 @@ def run(
         return result, write(result, to, meta, context, options if fresh else None)
 
 
-def _check(to: WriteOptions, meta: ImportMetaOptions) -> None:
+def check_options(to: WriteOptions, meta: ImportMetaOptions) -> None:
+    """Raises UsageError where options contradict each other."""
     if to.write == "copy" and not to.output:
         raise UsageError("--write copy needs a folder for the copies", "give -o DIR")
     if to.write != "copy" and to.output:
         raise UsageError("-o names the folder of --write copy", "add --write copy, or leave it out")
-    if meta.import_meta_source == "json" and not meta.import_meta_source_path:
-        raise UsageError("--import-meta-source json needs a file", "give --import-meta-source-path FILE")
+    import_meta.check(meta)
 
 
 def write(
@@ -185,6 +179,7 @@ def write(
     meta: ImportMetaOptions,
     context: Context,
     options: ProcessOptions | None = None,
+    told: Told | None = None,
 ) -> Written:
     """Writes what a result knows into its photos; the caller owns the folders.
 
@@ -194,6 +189,7 @@ def write(
     Parameters
     ----------
     options : by which the result was found; None where that is not known
+    told : what earlier stages found out
 
     Raises
     ------
@@ -204,16 +200,17 @@ def write(
     StorageError, CatalogError
         The disk is full, or the journal cannot be written; what was written before is undoable.
     """
-    _check(to, meta)
+    check_options(to, meta)
+    told = told or Told()
     written = Written(to.write)
     target = _copy_folder(to, result, context)
-    extras = _extras(result, meta, context, written.notes)
+    said = import_meta.import_meta(result, meta, told.meta, context, written.notes)
     if (meta.add_file_name or meta.add_import_date) and not to.description:
         written.notes.append(
             "--add-file-name and --add-import-date go into the description; give --description to write it"
         )
     for space, collection in zip(result.spaces, result.collections):
-        task = _Task(space, collection, to, meta, extras, target, options, context)
+        task = _Task(space, collection, to, meta, said, told, target, options, context)
         if to.dry_run:
             if space.has_journal(context.fs):
                 with journal_in(space, context) as journal:
@@ -290,7 +287,8 @@ class _Task:
     collection: Collection
     to: WriteOptions
     meta: ImportMetaOptions
-    extras: _Extras
+    said: ImportMeta
+    told: Told
     target: str
     options: ProcessOptions | None
     context: Context
@@ -369,121 +367,16 @@ def _latest(journal: SqliteJournal) -> dict[str, list[Change]]:
     return found
 
 
-# What `--import-meta-source json` says.
-
-
-@dataclass(frozen=True, slots=True)
-class _Extras:
-    """For all photos, and for some of them by their absolute paths."""
-
-    everywhere: dict[str, Any]
-    by_file: dict[str, dict[str, Any]]
-    now_ms: int
-
-    def of(self, item: Item) -> dict[str, Any]:
-        """What is said of one photo."""
-        return {**self.everywhere, **self.by_file.get(item.file, {})}
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_accuracy(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value >= 0
-
-
-def _are_tags(value: object) -> bool:
-    try:
-        DescriptionExtras(meta_tags=value)  # type: ignore[arg-type]
-    except (ValueError, TypeError):
-        return False
-    return True
-
-
-_META_KEYS: dict[str, tuple[Callable[[object], bool], str]] = {
-    "MAPOrientation": (
-        lambda v: isinstance(v, int) and not isinstance(v, bool) and v in (1, 3, 6, 8),
-        "1, 3, 6 or 8",
-    ),
-    "MAPDeviceMake": (_is_text, "a text"),
-    "MAPDeviceModel": (_is_text, "a text"),
-    "MAPGPSAccuracyMeters": (_is_accuracy, "a number of metres"),
-    "MAPMetaTags": (_are_tags, "an object of lists of {key, value} by their kinds: strings, doubles, longs, "
-                               "dates, booleans"),
-    "MAPCameraUUID": (_is_text, "a text"),
-}  # fmt: skip
-
-
-def _said_in(meta: ImportMetaOptions, context: Context) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """The file of import metadata: what holds for all photos, and what for single ones by their names."""
-    if meta.import_meta_source != "json":
-        return {}, {}
-    import json
-
-    path = meta.import_meta_source_path
-    try:
-        with context.fs.source(path) as source:
-            found = json.loads(source.read_at(0, source.size))
-    except RecursionError as e:
-        raise InputError(path, "is nested too deep", "write it again") from e
-    except ValueError as e:
-        raise InputError(path, f"is no JSON ({e})", "write it again") from e
-    if not isinstance(found, dict):
-        raise InputError(
-            path, "is no JSON object", "give one object of MAP keys, or one object for each file name"
-        )
-    everywhere = _known_keys(path, "", found)
-    named = {
-        name: _known_keys(path, name, value)
-        for name, value in found.items()
-        if isinstance(value, dict) and name not in _META_KEYS
-    }
-    if found and not everywhere and not any(named.values()):
-        raise InputError(path, "has no key that camtrail knows", f"known: {', '.join(_META_KEYS)}")
-    return everywhere, named
-
-
-def _known_keys(path: str, name: str, found: dict[str, Any]) -> dict[str, Any]:
-    known = {key: value for key, value in found.items() if key in _META_KEYS and value is not None}
-    for key, value in known.items():
-        is_one, words = _META_KEYS[key]
-        if not is_one(value):
-            where = f"{key} of {shown(name)}" if name else key
-            raise InputError(path, f"{where} is not {words}", "correct it")
-    return known
-
-
-def _extras(result: Result, meta: ImportMetaOptions, context: Context, notes: list[str]) -> _Extras:
-    everywhere, named = _said_in(meta, context)
-    by_file: dict[str, dict[str, Any]] = {}
-    if named:
-        files = [item.file for c in result.collections for item in c.items()]
-        roots = [root for c in result.collections for root in (*c.roots, c.base)]
-        names = list(named)
-        folder = absolute(meta.import_meta_source_path).rpartition("/")[0]
-        row, reached = naming.join(names, files, [folder], roots)
-        by_file = {file: named[names[r]] for file, r in zip(files, row.tolist()) if r >= 0}
-        missed = [names[i] for i in np.flatnonzero(reached != 1).tolist()]
-        if missed:
-            few = ", ".join(map(shown, missed[:3])) + (" …" if len(missed) > 3 else "")
-            notes.append(
-                f"{shown(meta.import_meta_source_path)}: names that are not those of one photo: {few}"
-            )
-    return _Extras(everywhere, by_file, int(context.clock.now_s() * 1000))
-
-
 # What a file is to say.
 
 
 def _wanted(task: _Task, i: int, item: Item, row: read.Row) -> Values:
     """Everything but the description; `row`: what the file says."""
-    meta, said = task.meta, task.extras.of(item)
+    said = import_meta.keys_of(item, None, task.meta, task.said)
     has_place = item.lat_deg == item.lat_deg
     # A time by this machine's zone is a guess, unless a track agrees with it.
     is_sure = item.time_source != "machine" or item.fix_before_s == item.fix_before_s
-    accuracy = meta.gps_accuracy_m if meta.gps_accuracy_m is not None else said.get("MAPGPSAccuracyMeters")
-    orientation = _TURNS[int(meta.orientation)] if meta.orientation else said.get("MAPOrientation")
+    accuracy = said.get("MAPGPSAccuracyMeters")
     local_s, offset_s = _fixed_clock(task, i, item, row, is_sure) if task.to.fix_time else (_NAN, _NAN)
     return Values(
         lat_deg=item.lat_deg if has_place else _NAN,
@@ -494,9 +387,9 @@ def _wanted(task: _Task, i: int, item: Item, row: read.Row) -> Values:
         error_m=float(accuracy) if accuracy is not None and has_place else _NAN,
         local_s=local_s,
         offset_s=offset_s,
-        make=meta.device_make or said.get("MAPDeviceMake") or None,
-        model=meta.device_model or said.get("MAPDeviceModel") or None,
-        orientation=orientation,
+        make=said.get("MAPDeviceMake") or None,
+        model=said.get("MAPDeviceModel") or None,
+        orientation=said.get("MAPOrientation"),
     )
 
 
@@ -584,25 +477,32 @@ def _described(
     if not task.to.description or item.outcome not in ("located", "estimated") or item.time_s != item.time_s:
         return values
     old = _text(row, "description")
-    digest = None
-    if source is None:
-        with task.context.fs.source(item.file) as own:
-            digest = picture.picture_sha256(own)
-    else:
-        digest = picture.picture_sha256(source)
-    date = import_date_ms(old)
+    digest = _digest(task, item, source)
+    said = import_meta.keys_of(item, old, task.meta, task.said)
+    owner = task.told.owner
     more = DescriptionExtras(
+        user_name=owner.user_name or None,
+        user_key=owner.user_key or None,
+        organization_key=owner.organization_key or None,
         orientation=values.orientation if values.orientation in (1, 3, 6, 8) else None,
         make=values.make,
         model=values.model,
         accuracy_m=values.error_m if values.error_m == values.error_m else None,
-        original_file_name=item.path if task.meta.add_file_name else None,
-        import_date_ms=(task.extras.now_ms if date is None else date) if task.meta.add_import_date else None,
-        meta_tags=task.extras.of(item).get("MAPMetaTags") or {},
+        meta_tags=said.get("MAPMetaTags") or {},
         photo_key=f"sha256:{digest.hex()}" if digest is not None else None,
     )
     described = image_description(item, more)
     return replace(values, description=settled(old, described, is_derived=item.heading_source == "sequence"))
+
+
+def _digest(task: _Task, item: Item, source: ByteSource | None) -> bytes | None:
+    """Of the picture, which names it for ever; None where the file has none."""
+    if source is not None:
+        return picture.picture_sha256(source)
+    if item.file in task.told.digests:
+        return task.told.digests[item.file]
+    with task.context.fs.source(item.file) as own:
+        return picture.picture_sha256(own)
 
 
 # How the files come to say it.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from camtrail.core.options import opt
 
-__all__ = ["MODES", "ImportMetaOptions", "WriteOptions"]
+__all__ = ["MODES", "ImportMetaOptions", "Owner", "Told", "WriteOptions"]
 
 MODES = ("none", "exif", "sidecar", "copy")
 
@@ -50,3 +52,21 @@ class ImportMetaOptions:
         "exif", "where make, model, orientation come from", choices=("exif", "json")
     )
     import_meta_source_path: str = opt("", "JSON file of --import-meta-source json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Whose photos they are, as their descriptions say it; empty where unknown."""
+
+    user_name: str = ""
+    user_key: str = ""
+    organization_key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What earlier stages found out beside time and place."""
+
+    owner: Owner = field(default_factory=Owner)
+    meta: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # MAP keys, by absolute path
+    digests: Mapping[str, bytes | None] = field(default_factory=dict)  # of pictures, by absolute path
