@@ -126,6 +126,64 @@ def test_answers_without_ranks_drop_the_old_ones(path):
         assert catalog.ranks()["a"][3:5] == ("s", 4)
 
 
+@settings(max_examples=25)
+@given(st.dictionaries(names | st.just(""), CELLS["Texts"].filter(lambda v: v is not None), max_size=4))
+@example({"": "{}", "a": "\udcff", "\udcff": "a\0b"})
+def test_what_a_stage_keeps_comes_back(tmp_path_factory, values):
+    path = str(tmp_path_factory.mktemp("c") / "catalog.sqlite")
+    with Catalog(path) as catalog:
+        catalog.keep("hashes", dict.fromkeys(values, "old"))
+        catalog.keep("hashes", values)
+        catalog.keep("motion", dict.fromkeys(values, "of another"))
+    with Catalog(path) as catalog:
+        assert catalog.kept("hashes") == values
+        assert catalog.kept("motion") == dict.fromkeys(values, "of another")
+        assert catalog.kept("never ran") == {}
+
+
+def test_what_is_kept_of_a_folder_and_of_the_whole_state(path):
+    with Catalog(path) as catalog:
+        catalog.keep("s", {p: p for p in ("", "a", "a/x", "a/x/y", "ab", "a-b", "b/a")})
+        catalog.keep("t", {"a": "other"})
+        assert catalog.kept("s", "a").keys() == {"a", "a/x", "a/x/y"}
+        assert catalog.kept("s")[""] == ""
+        assert catalog.photos() == {}
+
+
+def test_what_is_kept_of_a_photo_goes_with_it_and_not_with_its_answers(path):
+    with Catalog(path) as catalog:
+        filled(catalog, ("a", "b"))
+        for stage in ("s", "t"):
+            catalog.keep(stage, {"": "whole", "a": "1", "b": "2", "unknown": "3"})
+        catalog.put_photos([row("a", size_bytes=2)], ["a"])
+        catalog.drop_ranks(["a"])
+        assert catalog.kept("s")["a"] == "1"
+        catalog.forget(["a"])
+        assert catalog.kept("s") == catalog.kept("t") == {"": "whole", "b": "2", "unknown": "3"}
+
+
+def test_dropping_what_a_stage_kept(path):
+    with Catalog(path) as catalog:
+        for stage in ("s", "t"):
+            catalog.keep(stage, {"": "whole", "a": "1", "b": "2"})
+        catalog.drop_kept("s", [])
+        catalog.drop_kept("s", iter(["a", "never known"]))
+        assert catalog.kept("s").keys() == {"", "b"}
+        catalog.drop_kept("s")
+        assert catalog.kept("s") == {} and catalog.kept("t").keys() == {"", "a", "b"}
+        catalog.keep("s", {})
+        assert catalog.kept("s") == {}
+
+
+def test_a_kept_value_that_is_noise_is_damage(path, caplog):
+    with Catalog(path) as catalog:
+        catalog.keep("s", {"a": "1"})
+        catalog._db.execute("UPDATE kept SET value = x'00'")
+        assert catalog.kept("s") == {}
+    assert asides(path) and "is damaged" in caplog.text
+    works(path)
+
+
 def test_the_newest_hundred_runs_are_kept(path):
     with Catalog(path) as catalog:
         assert catalog.runs() == []
@@ -197,6 +255,7 @@ def big(tmp_path_factory):
     with Catalog(str(file)) as catalog:
         filled(catalog, [f"folder/{i:05}.jpg" for i in range(400)])
         catalog.add_run(1.0, "scan", "{}")
+        catalog.keep("s", {f"folder/{i:05}.jpg": "value" for i in range(400)})
     return file
 
 
@@ -208,6 +267,7 @@ def used(path):
                 photos = catalog.photos()
                 catalog.places("folder")
                 catalog.ranks()
+                catalog.kept("s", "folder")
                 catalog.put_photos([row("new")], list(photos)[:5])
                 catalog.add_run(2.0, "scan", "{}")
                 catalog.forget(list(photos)[5:50])

@@ -9,7 +9,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-_VERSION = 2
+_VERSION = 3
 _WAIT_S = 30
 _POLL_S = 0.2
 _SQL_TYPES = {"Texts": "TEXT", "Ints": "INTEGER", "Floats": "REAL"}
@@ -51,6 +51,13 @@ _SCHEMA = (
     _table("places", Places),
     _table("ranks", Ranks),
     "CREATE TABLE runs (id INTEGER PRIMARY KEY, at_s REAL, command TEXT, counts TEXT)",
+    "CREATE TABLE kept (stage TEXT, path BLOB, value TEXT, PRIMARY KEY (stage, path)) WITHOUT ROWID",
+)
+# One seek for each stage: DISTINCT would read the whole table.
+_STAGES = (
+    "WITH RECURSIVE found (stage) AS (SELECT min(stage) FROM kept UNION ALL "
+    "SELECT (SELECT min(stage) FROM kept WHERE kept.stage > found.stage) FROM found WHERE stage IS NOT NULL) "
+    "SELECT stage FROM found WHERE stage IS NOT NULL"
 )
 
 
@@ -92,7 +99,7 @@ class Catalog:
             if version < _VERSION:
                 db.execute("PRAGMA journal_mode=TRUNCATE")
                 db.execute("BEGIN IMMEDIATE")
-                for name in ("photos", "places", "ranks", "runs"):
+                for name in ("photos", "places", "ranks", "runs", "kept"):
                     db.execute(f"DROP TABLE IF EXISTS {name}")
                 for statement in _SCHEMA:
                     db.execute(statement)
@@ -202,7 +209,7 @@ class Catalog:
             )
         return RuntimeError(f"a statement of the catalog is wrong: {e}")  # a defect of ours
 
-    def _read(self, sql: str, bounds: tuple[bytes, ...] = ()) -> list[tuple[Any, ...]]:
+    def _read(self, sql: str, bounds: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows; none where the catalog is damaged, which is then made anew."""
         try:
             try:
@@ -226,7 +233,8 @@ class Catalog:
         names = _columns(cls)
         if "path" not in names:
             names = ["path", *names]
-        where, bounds = _below(folder)
+        below, bounds = _below(folder)
+        where = f" WHERE {below}" if below else ""
         paths = [i for i, name in enumerate(names) if name in _PATHS]
         sql = f"SELECT {', '.join(names)} FROM {table}{where}"  # noqa: S608 - names of our own columns
         found = self._read(sql, bounds)
@@ -257,7 +265,10 @@ class Catalog:
         return {path: row[1:] for path, row in self._rows(Ranks, "ranks", folder).items()}
 
     def put_photos(self, rows: Sequence[tuple[Any, ...]], changed: Iterable[str] = ()) -> None:
-        """Adds or replaces rows of Photos, and drops what was found out about those that changed."""
+        """Adds or replaces rows of Photos, and drops what was found out about those that changed.
+
+        What stages keep stays: a stage compares its own evidence.
+        """
         keys = [(os.fsencode(p),) for p in changed]
         with self._writing() as db:
             _insert(db, "photos", Photos, lambda: ((os.fsencode(row[0]), *row[1:]) for row in rows))
@@ -271,6 +282,10 @@ class Catalog:
             with self._writing() as db:
                 for table in ("photos", "places", "ranks"):
                     db.executemany(f"DELETE FROM {table} WHERE path = ?", keys)  # noqa: S608
+                for stage in db.execute(_STAGES).fetchall():
+                    db.executemany(
+                        "DELETE FROM kept WHERE stage = ? AND path = ?", ((*stage, *key) for key in keys)
+                    )
 
     def put_answers(self, paths: Sequence[str], places: Places, ranks: Ranks | None) -> None:
         """Stores what was found out about photos; without `ranks` their old ones are dropped."""
@@ -301,6 +316,36 @@ class Catalog:
             columns.append([v if v is None else os.fsencode(v) for v in values] if name in _PATHS else values)
         _insert(db, table, type(answers), lambda: zip(keys, *columns))
 
+    def keep(self, stage: str, values: Mapping[str, str]) -> None:
+        """Stores what a stage found out, by path; under the path "" what holds for the whole state.
+
+        The photos need not be known. Values of other paths stay.
+        """
+        if values:
+            rows = [(stage, os.fsencode(path), value) for path, value in values.items()]
+            with self._writing() as db:
+                _insert_rows(db, "kept", ("Texts", "BLOB", "Texts"), lambda: rows)
+
+    def kept(self, stage: str, folder: str = "") -> dict[str, str]:
+        """What a stage stored of paths at or below a folder; for "" everything, with the whole state's under ""."""
+        below, bounds = _below(folder)
+        where = f"stage = ? AND ({below})" if below else "stage = ?"
+        found = self._read(f"SELECT path, value FROM kept WHERE {where}", (stage, *bounds))  # noqa: S608
+        try:
+            return {os.fsdecode(path): _text(value) for path, value in found}
+        except TypeError as e:
+            self._made_anew(e)
+            return {}
+
+    def drop_kept(self, stage: str, paths: Iterable[str] | None = None) -> None:
+        """Forgets what a stage stored of these paths; without them, everything of the stage."""
+        keys = [(stage, os.fsencode(path)) for path in paths or ()]
+        if keys or paths is None:
+            with self._writing() as db:
+                if paths is None:
+                    db.execute("DELETE FROM kept WHERE stage = ?", (stage,))
+                db.executemany("DELETE FROM kept WHERE stage = ? AND path = ?", keys)
+
     def add_run(self, at_s: float, command: str, counts: str) -> None:
         """Remembers that a run ended, for `status`; the newest hundred are kept."""
         with self._writing() as db:
@@ -313,19 +358,24 @@ class Catalog:
 
 
 def _below(folder: str) -> tuple[str, tuple[bytes, ...]]:
-    """The condition for paths at or below a folder."""
+    """The condition for paths at or below a folder; empty for all."""
     if not folder:
         return "", ()
     key = os.fsencode(folder)
-    return " WHERE path = ? OR (path > ? AND path < ?)", (key, key + b"/", key + b"0")  # "0" follows "/"
+    return "path = ? OR (path > ? AND path < ?)", (key, key + b"/", key + b"0")  # "0" follows "/"
 
 
 def _insert(
     db: sqlite3.Connection, table: str, cls: type[Any], rows: Callable[[], Iterable[tuple[Any, ...]]]
 ) -> None:
     """Adds or replaces rows of (path, the other columns)."""
+    _insert_rows(db, table, ["BLOB", *(str(f.type) for f in fields(cls) if f.name != "path")], rows)
+
+
+def _insert_rows(
+    db: sqlite3.Connection, table: str, kinds: Sequence[str], rows: Callable[[], Iterable[Sequence[Any]]]
+) -> None:
     insert = f"INSERT OR REPLACE INTO {table} VALUES "  # noqa: S608 - names of our own tables
-    kinds = ["BLOB", *(str(f.type) for f in fields(cls) if f.name != "path")]
     try:
         db.executemany(f"{insert} ({', '.join('?' * len(kinds))})", rows())
     except UnicodeEncodeError:  # a text holds bytes of a name; rare, so asked only now
@@ -337,6 +387,12 @@ def _insert(
                 for row in rows()
             ),
         )
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError(f"a value is a {type(value).__name__}")
+    return value
 
 
 def _with_surrogates(raw: bytes) -> str:
