@@ -222,3 +222,63 @@ def test_a_socket_is_no_photo(tmp_path, monkeypatch):
     with socket.socket(socket.AF_UNIX) as s:
         s.bind("sock")
         assert FS.entry("sock").kind == "other"
+
+
+@posix
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o777])
+def test_what_is_private_is_so_whatever_the_umask(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        FS.make_folder(str(tmp_path / "a" / "b"), private=True)
+        out = FS.create(str(tmp_path / "a" / "b" / "token"), private=True)
+        out.write(b"secret")
+        out.close()
+    finally:
+        os.umask(before)
+    modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("a", "a/b", "a/b/token")]
+    assert modes == [0o700, 0o700, 0o600]
+    for name in ("a", "a/b", "a/b/token"):
+        assert FS.access(str(tmp_path / name)) == (True, True)
+
+
+@posix
+def test_a_folder_that_is_there_keeps_its_mode(tmp_path):
+    (tmp_path / "a").mkdir(mode=0o755)
+    FS.make_folder(str(tmp_path / "a" / "b"), private=True)
+    FS.make_folder(str(tmp_path / "a"), private=True)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+
+
+@posix
+@given(st.integers(0, 0o777))
+def test_making_private_takes_rights_and_gives_none(tmp_path_factory, mode):
+    file = tmp_path_factory.mktemp("mode") / "file"
+    file.touch()
+    file.chmod(mode)
+    assert FS.access(str(file)).is_private == (mode & 0o077 == 0)
+    FS.make_private(str(file))
+    assert file.stat().st_mode & 0o777 == mode & 0o700
+    assert FS.access(str(file)) == (True, True)
+
+
+@posix
+def test_what_belongs_to_somebody_else(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("file")
+    monkeypatch.setattr(os, "geteuid", lambda: (tmp_path / "file").stat().st_uid + 1)
+    assert not FS.access(str(tmp_path / "link")).is_ours
+    with pytest.raises(FileNotFoundError):
+        FS.access(str(tmp_path / "gone"))
+
+
+@posix
+def test_a_disk_that_knows_no_modes_is_no_obstacle(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    monkeypatch.setattr(os, "chmod", refuse)
+    FS.make_folder(str(tmp_path / "a"), private=True)
+    FS.create(str(tmp_path / "a" / "file"), private=True).close()
+    assert (tmp_path / "a" / "file").exists()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from camtrail.core.errors import StorageError
 from camtrail.core.fs import RealFileSystem
-from camtrail.metadata.safeio import put
+from camtrail.metadata.safeio import make_private, put
 
 OLD, NEW = b"old" * 1000, [b"new" * 1000, b"", b"er" * 5000]
 WHOLE = b"".join(NEW)
@@ -48,9 +48,9 @@ class Failing(RealFileSystem):
             halfway()
             raise OSError(self.number, os.strerror(self.number))
 
-    def create(self, path):
+    def create(self, path, private=False):
         self.count("create")
-        return _FailingFile(self, super().create(path))
+        return _FailingFile(self, super().create(path, private))
 
     def rename(self, old, new):
         self.count("rename")
@@ -170,3 +170,29 @@ def test_the_longest_names_that_a_folder_takes(tmp_path, name):
     put(RealFileSystem(), str(file), [b"x"])
     assert file.read_bytes() == b"x"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_a_private_file_is_for_its_owner_whatever_was_there(tmp_path, umask):
+    file = tmp_path / "token"
+    file.touch()
+    file.chmod(0o666)
+    before = os.umask(umask)
+    try:
+        for name in ("token", "new"):
+            put(RealFileSystem(), str(tmp_path / name), [b"x"], private=True)
+            assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+def test_rights_of_others_are_taken_away(tmp_path):
+    file = tmp_path / "token"
+    file.touch()
+    file.chmod(0o644)
+    make_private(RealFileSystem(), str(file))
+    assert file.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(StorageError, match="gone"):
+        make_private(RealFileSystem(), str(tmp_path / "gone"))

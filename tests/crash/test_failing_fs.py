@@ -71,14 +71,14 @@ class Failing(RealFileSystem):
         halfway()
         raise OSError(self.fault, os.strerror(self.fault))
 
-    def make_folder(self, path):
+    def make_folder(self, path, private=False):
         if not os.path.isdir(path):
             self.point("make_folder")
-        super().make_folder(path)
+        super().make_folder(path, private)
 
-    def create(self, path):
+    def create(self, path, private=False):
         self.point("create")
-        return FailingFile(self, super().create(path))
+        return FailingFile(self, super().create(path, private))
 
     def keep_attributes(self, old, new, *, mtime):
         self.point("keep_attributes")
@@ -310,7 +310,7 @@ class Meddling(RealFileSystem):
             do, self._do = self._do, None
             do()
 
-    def create(self, path):
+    def create(self, path, private=False):
         self._met("create", path)
         outer = self
 
@@ -319,7 +319,7 @@ class Meddling(RealFileSystem):
                 outer._met("copy_from", path)
                 super().copy_from(source, offset, n)
 
-        return Out(Failing(), super().create(path))
+        return Out(Failing(), super().create(path, private))
 
     def keep_attributes(self, old, new, *, mtime):
         self._met("keep_attributes", new)
@@ -506,7 +506,7 @@ class TestRefusals:
     @pytest.mark.parametrize("mode", ["exif", "sidecar", "copy"])
     def test_a_folder_that_takes_no_new_file(self, tmp_path, mode, number):
         class ReadOnly(RealFileSystem):
-            def create(self, path):
+            def create(self, path, private=False):
                 raise OSError(number, os.strerror(number))
 
         fill(tmp_path / "photos", 2)

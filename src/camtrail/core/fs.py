@@ -19,7 +19,7 @@ from camtrail.core.bytes import ByteSource, FileBytes, unreadable
 from camtrail.core.errors import StorageError, UnreadableFile
 from camtrail.core.names import shown
 
-__all__ = ["Entry", "FileSystem", "NewFile", "RealFileSystem", "Status"]
+__all__ = ["Access", "Entry", "FileSystem", "NewFile", "RealFileSystem", "Status"]
 
 # What network drives and FUSE say of a folder; PostgreSQL passes over the same (fsync_fname_ext).
 _CANNOT_SYNC = (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS)
@@ -44,6 +44,13 @@ class Status(NamedTuple):
     inode: int
     links: int  # names that the file has
     is_read_only: bool  # its owner may not write it
+
+
+class Access(NamedTuple):
+    """Who may get at a file or folder. Both are True where the system keeps no such modes (Windows)."""
+
+    is_ours: bool  # it belongs to who runs this
+    is_private: bool  # nobody but its owner may read, write or enter it
 
 
 class NewFile(Protocol):
@@ -85,8 +92,11 @@ class FileSystem(Protocol):
         """The bytes of a file; nothing is opened before the first read."""
         ...
 
-    def make_folder(self, path: str) -> None:
-        """Makes a folder, readable as usual and durable; one that is there already is fine. Raises OSError."""
+    def make_folder(self, path: str, private: bool = False) -> None:
+        """Makes a folder, durably; one that is there already is fine and stays as it is. Raises OSError.
+
+        Readable as usual, or, with all folders made on the way, only by its owner.
+        """
         ...
 
     def real(self, path: str) -> str:
@@ -109,8 +119,19 @@ class FileSystem(Protocol):
         """Something that is there and is no ordinary file (a pipe, a device), for writing. Raises OSError."""
         ...
 
-    def create(self, path: str) -> NewFile:
-        """A new, empty file for writing; none may be there. Raises OSError."""
+    def create(self, path: str, private: bool = False) -> NewFile:
+        """A new, empty file for writing; none may be there. Raises OSError.
+
+        Readable as usual, or, from its first instant on, only by its owner.
+        """
+        ...
+
+    def access(self, path: str) -> Access:
+        """Who may get at a path, links followed. Raises OSError."""
+        ...
+
+    def make_private(self, path: str) -> None:
+        """Takes the rights of everybody but the owner away. Raises OSError."""
         ...
 
     def status(self, path: str) -> Status:
@@ -176,16 +197,26 @@ class RealFileSystem:
         """The bytes of a file; nothing is opened before the first read."""
         return FileBytes(path, size)
 
-    def make_folder(self, path: str) -> None:
-        """Makes a folder, durably; one that is there already is fine. Raises OSError."""
-        made: list[str] = []
+    def make_folder(self, path: str, private: bool = False) -> None:
+        """Makes a folder, durably; one that is there already is fine and stays as it is. Raises OSError.
+
+        Readable as usual, or, with all folders made on the way, only by its owner.
+        """
+        missing: list[str] = []
         above = os.path.abspath(path)
         while not os.path.isdir(above) and os.path.dirname(above) != above:
+            missing.append(above)
             above = os.path.dirname(above)
-            made.append(above)
+        if private:
+            for folder in reversed(missing):
+                with contextlib.suppress(FileExistsError):  # another run made it in this instant
+                    os.mkdir(folder, 0o700)
+                    # The umask takes rights away, even the owner's. A disk without modes gave none to others.
+                    with contextlib.suppress(PermissionError):
+                        os.chmod(folder, 0o700)
         os.makedirs(path, exist_ok=True)
-        for folder in made:
-            self.sync_folder(folder)
+        for folder in missing:
+            self.sync_folder(os.path.dirname(folder))
 
     def real(self, path: str) -> str:
         """The absolute path with all links resolved, `/` between folders."""
@@ -210,10 +241,29 @@ class RealFileSystem:
         """Whether a folder is there in which files can be made."""
         return os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)
 
-    def create(self, path: str) -> NewFile:
-        """A new, empty file for writing; none may be there. Raises OSError."""
+    def create(self, path: str, private: bool = False) -> NewFile:
+        """A new, empty file for writing; none may be there. Raises OSError.
+
+        Readable as usual, or, from its first instant on, only by its owner.
+        """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        return _RealNewFile(os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o666))
+        fd = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o600 if private else 0o666)
+        if private and hasattr(os, "fchmod"):
+            with contextlib.suppress(PermissionError):  # as in make_folder
+                os.fchmod(fd, 0o600)
+        return _RealNewFile(fd)
+
+    def access(self, path: str) -> Access:
+        """Who may get at a path, links followed. Raises OSError."""
+        st = os.stat(path)
+        if not hasattr(os, "geteuid"):
+            return Access(True, True)
+        return Access(st.st_uid == os.geteuid(), not st.st_mode & 0o077)
+
+    def make_private(self, path: str) -> None:
+        """Takes the rights of everybody but the owner away. Raises OSError."""
+        if os.name != "nt":  # there chmod knows nothing but the read-only mark
+            os.chmod(path, os.stat(path).st_mode & 0o700)
 
     def status(self, path: str) -> Status:
         """Of a path, links not followed. Raises OSError."""

@@ -28,7 +28,18 @@ from camtrail.core.fs import FileSystem, NewFile, Status
 from camtrail.core.journal import Change, Journal, Undo, back, undo_of
 from camtrail.core.names import shown
 
-__all__ = ["Splice", "is_partial", "now", "put", "remove", "replace", "restore", "settle", "sha256"]
+__all__ = [
+    "Splice",
+    "is_partial",
+    "make_private",
+    "now",
+    "put",
+    "remove",
+    "replace",
+    "restore",
+    "settle",
+    "sha256",
+]
 
 _CHUNK_BYTES = 1 << 20
 _BEFORE, _BEHIND = ".camtrail-", ".new"
@@ -489,10 +500,19 @@ def _sync_folders(fs: FileSystem, paths: Iterable[str]) -> None:
             ) from e
 
 
-def put(fs: FileSystem, path: str, chunks: Iterable[bytes]) -> None:
+def make_private(fs: FileSystem, path: str) -> None:
+    """Takes the rights of everybody but its owner to a file or folder away. Raises StorageError."""
+    try:
+        fs.make_private(path)
+    except OSError as e:
+        raise _storage_error(path, e) from e
+
+
+def put(fs: FileSystem, path: str, chunks: Iterable[bytes], *, private: bool = False) -> None:
     """Writes a whole file: the new bytes are complete and durable at `path`, or what was there stays.
 
     Where `path` is a link, what it points to is replaced and the link stays. A pipe or a device is written into.
+    A `private` file may be read by its owner only, whatever the one before it allowed.
 
     Raises
     ------
@@ -509,7 +529,7 @@ def put(fs: FileSystem, path: str, chunks: Iterable[bytes]) -> None:
         partial = os.path.join(folder, f".camtrail-{os.getpid()}-{name[-40:]}.partial")
         fs.remove(partial)  # of a run that was killed and had our process number
         try:
-            _write(fs.create(partial), chunks, sync=True)
+            _write(fs.create(partial, private), chunks, sync=True)
             fs.rename(partial, whole)
         except BaseException:
             fs.remove(partial)
