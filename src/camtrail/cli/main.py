@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from camtrail import __version__
+from camtrail.core.secrets import redacted
 
 __all__ = ["SETTINGS", "Verbs", "cli", "fold", "main"]
 
@@ -113,6 +114,7 @@ def _ended() -> int:
     except click.exceptions.Exit as e:
         return e.exit_code
     except click.ClickException as e:
+        e.message = redacted(e.message)
         e.show()
         return e.exit_code
     except (KeyboardInterrupt, click.Abort):
@@ -125,9 +127,8 @@ def _ended() -> int:
         code = getattr(e, "exit_code", None)
         if code is None:
             logging.getLogger("camtrail").debug("a defect", exc_info=True)
-            click.echo(
-                f"camtrail: a defect: {type(e).__name__}: {e}; run again with -v and report it", err=True
-            )
+            said = redacted(f"{type(e).__name__}: {e}")
+            click.echo(f"camtrail: a defect: {said}; run again with -v and report it", err=True)
             return 1
-        click.echo(f"camtrail: {e}", err=True)
+        click.echo(redacted(f"camtrail: {e}"), err=True)
         return int(code)

@@ -24,6 +24,7 @@ from camtrail.core.errors import CamtrailError, Failure, InputError, UsageError,
 from camtrail.core.model import OUTCOMES
 from camtrail.core.names import plain, shown
 from camtrail.core.options import opt, options_of
+from camtrail.core.secrets import Redaction, redacted
 
 __all__ = [
     "Run",
@@ -57,6 +58,7 @@ class Run:
             stream=sys.stderr,
             force=True,
         )
+        logging.getLogger().handlers[0].addFilter(Redaction())
         logging.addLevelName(logging.WARNING, "warning")
         self.context = Context(progress=self._bar.step) if self._bar else Context()
 
@@ -222,7 +224,8 @@ def as_json(result: Result, **more: Any) -> str:
 def failure_data(f: Failure[str]) -> dict[str, Any]:
     """A failure as `--json` has it."""
     return {
-        "path": plain(f.item), "code": f.code, "message": f.message, "hint": f.hint, "retryable": f.retryable
+        "path": plain(f.item), "code": f.code, "message": redacted(f.message), "hint": redacted(f.hint),
+        "retryable": f.retryable,
     }  # fmt: skip
 
 
@@ -242,7 +245,7 @@ def show(run: Run, result: Result, *, rest: str, summary: str = "", **more: Any)
             click.echo(summary)
     for failure in result.failures[:_MOST_ROWS]:
         hint = f"; {failure.hint}" if failure.hint else ""
-        click.echo(f"camtrail: {shown(failure.item)}: {failure.message}{hint}", err=True)
+        click.echo(redacted(f"camtrail: {shown(failure.item)}: {failure.message}{hint}"), err=True)
     if len(result.failures) > _MOST_ROWS:
         click.echo(f"camtrail: … and {len(result.failures) - _MOST_ROWS} more failures; {rest}", err=True)
     if run.quiet:
