@@ -29,7 +29,7 @@ from camtrail.core.errors import AuthError, BadAnswer, SafetyRefusal, ServiceErr
 from camtrail.core.names import shown
 from camtrail.core.secrets import Secret
 
-__all__ = ["Answer", "Body", "Http", "Redirected", "Untrusted", "origin_of"]
+__all__ = ["Answer", "Body", "Http", "Redirected", "Unheard", "Untrusted", "origin_of"]
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,12 @@ class Redirected(SafetyRefusal):
     """An answer that points elsewhere: whoever gave it is not the service, or the address is an old one."""
 
     code = "redirect"
+
+
+class Unheard(Unreachable):
+    """No connection: nothing of the request left this machine."""
+
+    is_unheard = True
 
 
 class Untrusted(ServiceError):
@@ -491,17 +497,16 @@ class Http:
                 f"{host} does not speak TLS as it should ({reason})", "check the address and the network"
             )
         if isinstance(e, NameResolutionError):
-            return Unreachable(f"the name {place.host} is not known", "check the connection and run again")
+            return Unheard(f"the name {place.host} is not known", "check the connection and run again")
         if isinstance(e, ConnectTimeoutError):
-            return Unreachable(
+            return Unheard(
                 f"{host} does not answer within {self._connect_s:g} s", "check the connection and run again"
             )
         cause = e.__cause__ if isinstance(e, HTTPError) and isinstance(e.__cause__, OSError) else e
         reason = (cause.strerror if isinstance(cause, OSError) else "") or _WORDS.get(type(cause), "")
         reason = reason or type(cause).__name__
-        return Unreachable(
-            f"{host} cannot be reached ({shown(reason)})", "check the connection and run again"
-        )
+        kind = Unheard if line.sock is None else Unreachable
+        return kind(f"{host} cannot be reached ({shown(reason)})", "check the connection and run again")
 
     def _ended(self, place: _Place) -> Unreachable:
         return Unreachable(f"the connection to {place.host_header} was closed, because this run ends")
