@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 _TICKS = 8  # how often the watchdog looks in the time that a call may stall
 _SLICE_BYTES = 1 << 16  # what a TLS socket is given at once: progress is counted behind each
 _SMALL_BYTES = 1 << 16  # a body up to this goes out with the head
-_PIECE_BYTES = 1 << 16
+_PIECE_BYTES = 1 << 15
 _NONE: Mapping[str, str | Secret] = {}
 _WORD = re.compile(r"[!-~]+").fullmatch
 _VALUE = re.compile(r"[ -~]*").fullmatch
@@ -191,13 +191,14 @@ class _Early(Exception):
 def origin_of(url: str) -> str:
     """`scheme://host:port` of an address, the port left out where it is the scheme's own. Raises UsageError."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url if _WORD(url) else "")
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
     host = parts.hostname or ""
-    if parts.scheme not in ("http", "https") or not _WORD(host) or port == 0:
-        raise UsageError(f"{shown(url)[:200]}: is no address of a service", "give https://HOST")
+    if parts.scheme not in ("http", "https") or not host or port == 0:
+        said = shown(url.partition("?")[0].rpartition("@")[2])[:200]
+        raise UsageError(f"{said}: is no address of a service", "give https://HOST")
     if parts.username is not None or parts.password is not None:
         raise UsageError("an address holds a user name or a password", "give it without them")
     own = {"http": 80, "https": 443}[parts.scheme]
@@ -436,7 +437,10 @@ class Http:
                 raise ConnectionAbortedError
             whole = _sent(line, sock, head, body, progress)
             answer, keep = self._read(place, call, sock, method, most_bytes)
-            keep = keep and whole
+            if not whole:
+                keep = False
+                if answer.status < 300:
+                    raise http.client.ResponseNotReady
             return answer
         finally:
             with self._lock:
@@ -465,9 +469,8 @@ class Http:
             length = response.length
             if length is not None and length > most_bytes:
                 raise _too_long(place, most_bytes)
-            data = response.read() if length is not None else _all(place, call, response, most_bytes)
-            keep = not response.will_close
-            return Answer(response.status, headers, data), keep
+            data = _all(place, call, response, most_bytes)
+            return Answer(response.status, headers, data), not response.will_close
         finally:
             response.close()
 
@@ -505,8 +508,10 @@ class Http:
         cause = e.__cause__ if isinstance(e, HTTPError) and isinstance(e.__cause__, OSError) else e
         reason = (cause.strerror if isinstance(cause, OSError) else "") or _WORDS.get(type(cause), "")
         reason = reason or type(cause).__name__
-        kind = Unheard if line.sock is None else Unreachable
-        return kind(f"{host} cannot be reached ({shown(reason)})", "check the connection and run again")
+        hint = "check the connection and run again"
+        if line.sock is None:
+            return Unheard(f"{host} cannot be reached ({shown(reason)})", hint)
+        return Unreachable(f"the connection to {host} broke ({shown(reason)})", hint)
 
     def _ended(self, place: _Place) -> Unreachable:
         return Unreachable(f"the connection to {place.host_header} was closed, because this run ends")
@@ -533,6 +538,7 @@ _WORDS: dict[type[BaseException], str] = {
     http.client.RemoteDisconnected: "it hung up without an answer",
     http.client.IncompleteRead: "its answer was cut off",
     http.client.BadStatusLine: "it does not speak HTTP",
+    http.client.ResponseNotReady: "it answered before it had everything",
     ConnectionResetError: "it hung up",
     TimeoutError: "it took too long",
 }
@@ -554,15 +560,19 @@ def _too_long(place: _Place, most_bytes: int) -> BadAnswer:
 
 
 def _all(place: _Place, call: _Call, response: http.client.HTTPResponse, most_bytes: int) -> bytes:
-    """The body of an answer that does not say its length."""
+    length = response.length
+    if length == 0:
+        return b""
     data = bytearray()
-    piece = bytearray(_PIECE_BYTES)
+    piece = bytearray(_PIECE_BYTES if length is None else min(length, _PIECE_BYTES))
     view = memoryview(piece)
     while n := response.readinto(piece):
         call.counted += n
         if len(data) + n > most_bytes:
             raise _too_long(place, most_bytes)
         data += view[:n]
+    if length is not None and len(data) < length:
+        raise http.client.IncompleteRead(b"", length - len(data))
     return bytes(data)
 
 
@@ -620,7 +630,7 @@ def _stream(
             raise ValueError(f"a body of {body.size} bytes yields {'more' if left < 0 else f'{left} less'}")
         if not body.size:
             put(line.call, sock, before + (b"0\r\n\r\n" if body.chunked else b""))
-    except (_Early, ConnectionError, ssl.SSLEOFError):
+    except (_Early, ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
         if line.call.overdue:
             raise
         return False

@@ -54,7 +54,7 @@ class Queue(Generic[T, R]):
     workers : threads
     pace : asked before each step, and told what became of it
     tasks : to begin with; taken one by one, when a worker is free
-    on_stop : called once by `stop`, before it waits for steps that are going on: to close connections, say
+    on_stop : called by `stop` where steps are going on, before it waits for them: to close connections, say
 
     Notes
     -----
@@ -111,9 +111,10 @@ class Queue(Generic[T, R]):
     def stop(self) -> None:
         """No step begins any more; returns when those that are going on have ended, or after 5 s."""
         with self._todo:
-            first, self._stopped = not self._stopped, True
+            is_first, self._stopped = not self._stopped, True
+            at_work = is_first and self._running > 0
             self._todo.notify_all()
-        if first and self._on_stop is not None:
+        if at_work and self._on_stop is not None:
             self._on_stop()
         with self._news:
             self._news.wait_for(lambda: not self._alive, _END_S)

@@ -10,7 +10,7 @@ from typing import Protocol
 from camtrail.core.errors import BadAnswer, QuotaExceeded, Rejected, ServiceError
 from camtrail.transfer.http import Body
 from camtrail.transfer.queue import Again
-from camtrail.transfer.retry import LONGEST_WAIT_S, SHORTEST_QUOTA_S, Backoff, Gone, WrongOffset
+from camtrail.transfer.retry import LONGEST_WAIT_S, SHORTEST_QUOTA_S, Backoff, BadOffset, Gone, WrongOffset
 
 __all__ = ["Resumable", "RetryPolicy", "Session"]
 
@@ -114,9 +114,12 @@ class Resumable:
             return Again(self._delay_s(self._failures), _pause_s(e), e, self._gained)
 
     def _attempt(self) -> str | Again:
-        offset = self._session.offset(self.key)
+        try:
+            offset = self._session.offset(self.key)
+        except BadOffset as e:
+            return self._renewed(e)
         if type(offset) is not int or not 0 <= offset <= self.size:
-            return self._renewed(offset)
+            return self._renewed(BadOffset(f"the service says that it has {offset} of {self.size} bytes"))
         if offset - self._most_bytes >= _PROGRESS_BYTES or self._most_bytes < offset == self.size:
             self._most_bytes = offset
             self._failures = self._wrong = 0
@@ -126,18 +129,14 @@ class Resumable:
             raise BadAnswer("the service took an upload and gave no handle for it", "run again later")
         return handle
 
-    def _renewed(self, offset: object) -> Again:
+    def _renewed(self, error: BadOffset) -> Again:
         """One new session where the service says an offset that cannot be."""
-        said = f"{offset}" if type(offset) in (int, float, bool, type(None)) else type(offset).__name__
         if self._is_renewed:
-            raise Rejected(
-                f"the service says that it has {said[:40]} of {self.size} bytes",
-                "run again later; others go on",
-            )
+            raise Rejected(error.message, "run again later") from error
         self._is_renewed = True
         self.key = self._new_key(1)
         self._most_bytes = 0
-        return Again(0.0)
+        return Again(0.0, error=error)
 
     def _delay_s(self, attempt: int) -> float:
         return self._policy.backoff.delay_s(attempt, self._random)

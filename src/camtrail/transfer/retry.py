@@ -31,6 +31,7 @@ __all__ = [
     "LONGEST_WAIT_S",
     "SHORTEST_QUOTA_S",
     "Backoff",
+    "BadOffset",
     "Gone",
     "Throttled",
     "TooMuch",
@@ -53,6 +54,10 @@ class WrongOffset(ServiceError):
 
     code = "offset"
     retryable = True
+
+
+class BadOffset(BadAnswer):
+    """An answer that ought to say how much of an upload is there, and says what no number of bytes can be."""
 
 
 class Gone(Rejected):

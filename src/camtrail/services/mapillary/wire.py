@@ -17,6 +17,7 @@ from camtrail.core.errors import BadAnswer, UsageError
 from camtrail.core.names import shown
 from camtrail.core.secrets import Secret
 from camtrail.transfer.http import Answer, origin_of
+from camtrail.transfer.retry import BadOffset
 
 __all__ = [
     "Account",
@@ -108,10 +109,10 @@ def manifest(handles: Sequence[str]) -> bytes:
 
 
 def offset_in(answer: Answer) -> int:
-    """How many bytes of an upload the service has; 0 or more. Raises BadAnswer."""
+    """How many bytes of an upload the service says that it has. Raises BadAnswer; BadOffset for what is no integer."""
     offset = _object(answer, "an offset").get("offset")
     if type(offset) is not int:
-        raise BadAnswer(f"the service names no offset but {_kind(offset)}", "run again later")
+        raise BadOffset(f"the service names no offset but {_kind(offset)}", "run again later")
     return offset
 
 
