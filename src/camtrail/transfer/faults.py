@@ -165,7 +165,7 @@ def _json_read(text: str) -> str:
     text = re.sub(r"\\," + _NEXT_KEY, ",", text)
     try:
         json.loads(text)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise UsageError(f"{text!r} is no JSON", "body=TEXT sends any text") from e
     return text
 
@@ -275,5 +275,7 @@ def _field(key: str, value: str) -> Any:
     if key in ("seed", "times"):
         return _whole(value)
     if key == "method":
+        if not re.fullmatch("[A-Za-z]+", value):
+            raise UsageError(f"{value!r} is no method")
         return value.upper()
     return _read(value)

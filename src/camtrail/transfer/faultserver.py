@@ -305,19 +305,20 @@ class FaultServer:
         self._apps = dict(origins)
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._pause = pause or self._closing.wait
+        self._waits = pause or self._closing.wait
         self._log: deque[Logged] = deque(maxlen=_LOGGED)
         self._number = 0
         self._open: dict[socket.socket, threading.Thread] = {}
         self.set_faults(faults)
         self._listeners = _listen(list(self._apps), port)
+        self._ports = {name: s.getsockname()[1] for name, s in self._listeners.items()}
         self._wake, self._woken = socket.socketpair()
         self._acceptor = threading.Thread(target=self._accept, name="sandbox", daemon=True)
         self._acceptor.start()
 
     def url(self, origin: str) -> str:
         """`http://127.0.0.1:PORT` of an origin."""
-        return f"http://127.0.0.1:{self._listeners[origin].getsockname()[1]}"
+        return f"http://127.0.0.1:{self._ports[origin]}"
 
     def requests(self) -> list[Logged]:
         """The last 100,000 requests, in the order of their arrival."""
@@ -352,6 +353,9 @@ class FaultServer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _pause(self, seconds: float) -> None:
+        self._waits(min(seconds, threading.TIMEOUT_MAX))
+
     def _accept(self) -> None:
         with selectors.DefaultSelector() as waiting:
             waiting.register(self._woken, selectors.EVENT_READ)
@@ -365,7 +369,8 @@ class FaultServer:
     def _begin(self, listener: socket.socket, origin: str) -> None:
         try:
             sock, _ = listener.accept()
-        except OSError:  # gone again
+        except OSError:  # gone again, or too many are open
+            self._closing.wait(_TICK_S)
             return
         sock.setblocking(True)
         thread = threading.Thread(target=self._serve, args=(sock, origin), name="sandbox", daemon=True)
@@ -380,13 +385,14 @@ class FaultServer:
             while self._one(wire, origin):
                 pass
         except _Nonsense:
-            _say(sock, b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            with contextlib.suppress(OSError):
+                _last(sock, b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         except OSError:
             pass
         finally:
+            sock.close()
             with self._lock:
                 self._open.pop(sock, None)
-            sock.close()
 
     def _one(self, wire: _Wire, origin: str) -> bool:
         """Answers one request; whether the connection stays."""
@@ -428,7 +434,7 @@ class FaultServer:
                 if not isinstance(specs, list) or not all(isinstance(s, str) for s in specs):
                     raise UsageError("what was sent is no JSON list of texts")
                 self.set_faults(specs)
-            except ValueError:
+            except (ValueError, RecursionError):
                 return json_reply({"error": "what was sent is no JSON"}, 400)
             except CamtrailError as e:
                 return json_reply({"error": str(e)}, 400)
@@ -480,7 +486,7 @@ class FaultServer:
         reply = Reply(status, body, headers)
         if fault.early:
             exchange.note(status)
-            exchange.wire.sock.sendall(_head(reply, False, None)[0] + body)
+            _last(exchange.wire.sock, _head(reply, False, None)[0] + body)
             return False
         return self._send(exchange, reply)
 
@@ -670,6 +676,9 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _say(sock: socket.socket, data: bytes) -> None:
-    with contextlib.suppress(OSError):
-        sock.sendall(data)
+def _last(sock: socket.socket, data: bytes) -> None:
+    """Says the last words of a connection, and waits for the client to hang up."""
+    sock.sendall(data)
+    sock.shutdown(socket.SHUT_WR)  # closing while something is unread would reset, and take the answer back
+    while sock.recv(_JOINED_BYTES):
+        pass

@@ -287,7 +287,7 @@ class _Service:
 
     def _finish(self, account: str, asked: dict[str, Any]) -> Reply:
         handle, kind = asked.get("file_handle"), asked.get("file_type")
-        if kind != _MANIFEST and kind not in _KINDS:
+        if not isinstance(kind, str) or (kind != _MANIFEST and kind not in _KINDS):
             raise _graph_error(400, 100, "Invalid parameter: file_type")
         session = self._handles.get((account, handle)) if isinstance(handle, str) else None
         if session is None or not session.whole:
@@ -306,7 +306,7 @@ class _Service:
         """The images that a manifest lists, in its order."""
         try:
             said = json.loads(bytes(manifest.data))
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             raise _graph_error(400, 100, "Invalid parameter: the manifest is no JSON") from e
         handles = said.get("image_handles") if isinstance(said, dict) else None
         if not isinstance(handles, list) or not handles or said.get("upload_type") != "images":
@@ -371,7 +371,7 @@ def _object(request: Request) -> dict[str, Any]:
     """The JSON object that a request carries."""
     try:
         asked = json.loads(request.body.read(_MOST_JSON_BYTES))
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise _graph_error(400, 100, "Invalid parameter: no JSON") from e
     if not isinstance(asked, dict):
         raise _graph_error(400, 100, "Invalid parameter: no JSON object")

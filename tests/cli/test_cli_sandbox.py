@@ -1,0 +1,144 @@
+"""`camtrail sandbox`: what it prints, what it serves, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start(tmp_path) -> Iterator[Start]:
+    """Starts `camtrail sandbox ARGUMENTS`; ended with the test."""
+    with ExitStack() as stack:
+
+        def begin(*arguments: str) -> subprocess.Popen[bytes]:
+            process = subprocess.Popen(
+                [sys.executable, "-W", "error", "-m", "camtrail", "sandbox", *arguments],
+                cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )  # fmt: skip
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return process
+
+        yield begin
+
+
+def first_line(process: subprocess.Popen[bytes]) -> Any:
+    assert process.stdout is not None
+    return json.loads(process.stdout.readline())
+
+
+def ask(url: str, token: str = "", data: bytes | None = None) -> tuple[int, Any]:
+    request = urllib.request.Request(url, data)
+    if token:
+        request.add_header("Authorization", f"OAuth {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as e:
+        with e:
+            return e.code, json.loads(e.read())
+
+
+@pytest.mark.parametrize("names", [[], ["mapillary"], ["Mapillary", "mapillary"]])
+def test_the_first_line_says_where_it_is(start, names):
+    process = start(*names, "--json")
+    answer = first_line(process)
+    url = answer["mapillary"]["url"]
+    assert answer == {
+        "mapillary": {
+            "url": url,
+            "env": {
+                "CAMTRAIL_MAPILLARY_URL": url,
+                "MAPILLARY_GRAPH_API_ENDPOINT": url,
+                "MAPILLARY_UPLOAD_ENDPOINT": f"{url}/mapillary_public_uploads",
+                "MAPILLARY_CLIENT_TOKEN": "MLY|sandbox|sandbox",
+            },
+        }
+    }
+    assert ask(f"{url}/me?fields=username", "tester")[1]["username"] == "tester"
+    assert ask(f"{url}/_sandbox/received")[1]["images"] == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signals there")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_how_it_ends(start, number):
+    process = start("--json")
+    first_line(process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (0, b"", b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signals there")
+def test_for_people(start):
+    process = start()
+    lines = [process.stdout.readline().decode() for _ in range(9)]
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    text = "".join(lines) + out.decode()
+    url = lines[0].split()[3].rstrip(";")
+    assert f"    export MAPILLARY_GRAPH_API_ENDPOINT='{url}'\n" in text
+    assert "    export MAPILLARY_TOKEN=anything\n" in text
+    assert text.endswith("Ctrl-C ends it\n") and err == b""
+
+
+def test_faults_and_a_token(start):
+    process = start(
+        "--json",
+        "--fault",
+        "status=503,nth=1",
+        "--fault",
+        'json={"offset":1,"x":2},nth=2',
+        "--token",
+        "T0KEN",
+    )
+    url = first_line(process)["mapillary"]["url"]
+    assert ask(f"{url}/me", "T0KEN")[0] == 503
+    assert ask(f"{url}/me", "T0KEN") == (200, {"offset": 1, "x": 2})
+    assert ask(f"{url}/me", "T0KEN")[0] == 200
+    assert ask(f"{url}/me", "other")[0] == 401
+    assert ask(f"{url}/_sandbox/faults", data=b'["status=500"]') == (200, {"faults": ["status=500"]})
+    assert ask(f"{url}/me", "T0KEN")[0] == 500
+    log = ask(f"{url}/_sandbox/requests")[1]
+    assert [r["status"] for r in log] == [503, 200, 200, 401, 500] and "T0KEN" not in json.dumps(log)
+
+
+def test_a_port_of_ones_own_and_one_that_is_taken(start, camtrail):
+    port = first_line(start("--json"))["mapillary"]["url"].rpartition(":")[2]
+    ended = camtrail("sandbox", "--port", port)
+    assert ended.code == 2 and f"port {port} cannot be used" in ended.err and ended.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere"], "there is no sandbox 'nowhere'; there are mapillary"),
+        (["--fault", "stauts=503"], "there is no action 'stauts'"),
+        (["--fault", "lost,nth=0"], "nth=0 is no number from 1 on"),
+        (["--port", "70000"], "'70000' is above 65535"),
+    ],
+)
+def test_what_is_wrong_is_said(camtrail, arguments, words):
+    ended = camtrail("sandbox", *arguments)
+    assert ended.code == 2 and words in ended.err and "Traceback" not in ended.err
+
+
+def test_help_explains_faults(camtrail):
+    ended = camtrail("sandbox", "--help")
+    assert ended.code == 0
+    for words in ("reset=N", "lost ", "nth=1-3", "rate=5%", "[NAME]", "/_sandbox/received"):
+        assert words in ended.out
+    assert "sandbox" in camtrail("--help").out
