@@ -178,7 +178,7 @@ def test_dropping_what_a_stage_kept(path):
 def test_a_kept_value_that_is_noise_is_damage(path, caplog):
     with Catalog(path) as catalog:
         catalog.keep("s", {"a": "1"})
-        catalog._db.execute("UPDATE kept SET value = x'00'")
+        catalog._file._db.execute("UPDATE kept SET value = x'00'")
         assert catalog.kept("s") == {}
     assert asides(path) and "is damaged" in caplog.text
     works(path)
@@ -309,7 +309,9 @@ def test_noise_in_the_file_never_stops_it_for_good(tmp_path_factory, big, seed, 
 def test_damage_found_while_reading_runs(path, caplog):
     with Catalog(path) as catalog:
         catalog.add_run(1.0, "scan", "{}")
-        (root,) = catalog._db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'runs'").fetchone()
+        (root,) = catalog._file._db.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'runs'"
+        ).fetchone()
     with open(path, "r+b") as f:
         f.seek((root - 1) * 4096)
         f.write(b"\xff" * 4096)
@@ -321,7 +323,9 @@ def test_damage_found_while_reading_runs(path, caplog):
 
 def test_damage_found_while_writing_is_kept_aside_and_the_next_run_works(path, caplog):
     with Catalog(path) as catalog:
-        (root,) = catalog._db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'runs'").fetchone()
+        (root,) = catalog._file._db.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'runs'"
+        ).fetchone()
     with open(path, "r+b") as f:
         f.seek((root - 1) * 4096)
         f.write(b"\xff" * 4096)
@@ -335,7 +339,7 @@ def test_damage_found_while_writing_is_kept_aside_and_the_next_run_works(path, c
 def test_tables_of_another_program_are_kept_aside(path):
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE photos (x)")
-        db.execute(f"PRAGMA user_version={store._VERSION}")
+        db.execute(f"PRAGMA user_version={store._LAYOUT.version}")
     with Catalog(path) as catalog:
         assert catalog.photos() == {}
     works(path)
@@ -344,7 +348,7 @@ def test_tables_of_another_program_are_kept_aside(path):
 def test_a_newer_catalog_is_not_touched(path):
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE photos (x)")
-        db.execute(f"PRAGMA user_version={store._VERSION + 1}")
+        db.execute(f"PRAGMA user_version={store._LAYOUT.version + 1}")
     before = open_bytes(path)
     with pytest.raises(CatalogError, match="written by a newer camtrail; update camtrail") as e:
         Catalog(path)
@@ -418,7 +422,7 @@ def test_a_folder_in_its_place(path):
 def test_a_catalog_that_may_not_be_written(path):
     with Catalog(path) as catalog:
         filled(catalog)
-        catalog._db.execute("PRAGMA query_only=ON")  # what SQLite says of a read-only file as well
+        catalog._file._db.execute("PRAGMA query_only=ON")  # what SQLite says of a read-only file as well
         with pytest.raises(StorageError, match=r"cannot be written .*readonly") as e:
             catalog.put_photos([row("c")])
         assert e.value.exit_code == 7
@@ -428,13 +432,13 @@ def test_a_catalog_that_may_not_be_written(path):
 def test_a_full_disk_is_named_and_nothing_is_lost(path):
     with Catalog(path) as catalog:
         filled(catalog)
-        (pages,) = catalog._db.execute("PRAGMA page_count").fetchone()
-        catalog._db.execute(f"PRAGMA max_page_count={pages}")
+        (pages,) = catalog._file._db.execute("PRAGMA page_count").fetchone()
+        catalog._file._db.execute(f"PRAGMA max_page_count={pages}")
         with pytest.raises(StorageError, match=r"full.*; free some space") as e:
             catalog.put_photos([row(f"{i:05}") for i in range(2000)])
         assert e.value.exit_code == 7
         assert catalog.photos().keys() == {"a", "b"}
-        catalog._db.execute("PRAGMA max_page_count=100000")
+        catalog._file._db.execute("PRAGMA max_page_count=100000")
         catalog.put_photos([row("c")])
         assert catalog.photos().keys() == {"a", "b", "c"}
 
@@ -474,7 +478,7 @@ from camtrail.catalog.store import Catalog
 from dataclasses import fields
 from camtrail.core.model import Photos
 catalog = Catalog(sys.argv[1])
-catalog._db.execute("PRAGMA cache_size=10")  # pages go to the disk in the middle of a group
+catalog._file._db.execute("PRAGMA cache_size=10")  # pages go to the disk in the middle of a group
 n = len(fields(Photos)) - 3
 def group(k):
     for i in range(3000):
@@ -498,7 +502,7 @@ def test_a_kill_in_the_middle_of_a_write_leaves_what_was_committed(path):
     assert os.path.getsize(path + "-journal") > 0  # it was in the middle
     with Catalog(path) as catalog:
         assert catalog.photos().keys() == {f"0/{i}" for i in range(3000)}
-        assert catalog._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert catalog._file._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert not asides(path)
 
 

@@ -178,13 +178,13 @@ class Database:
         db = sqlite3.connect(self.path, timeout=_POLL_S, isolation_level=None, check_same_thread=False)
         try:
             db.execute(f"PRAGMA synchronous={'FULL' if lasts else 'OFF'}")
+            db.execute("BEGIN")  # one look at the file, which nobody makes longer or shorter meanwhile
             version = self._version(db)
+            self._check_length(db)
+            db.execute("COMMIT")
             db.execute("PRAGMA journal_mode=TRUNCATE")
-            if version < self._layout.version:
-                if self._make(db) and before[0] == 0:
-                    log.warning("%s: was empty; nothing is known of what was done before", shown(self.path))
-            else:
-                self._check_length(db)
+            if version < self._layout.version and self._make(db) and before[0] == 0:
+                log.warning("%s: was empty; nothing is known of what was done before", shown(self.path))
             if before[1] > 0:  # a run ended in the middle of a commit
                 self._check_all(db)
         except BaseException:
@@ -203,8 +203,6 @@ class Database:
 
     def _make(self, db: sqlite3.Connection) -> bool:
         """Makes the tables; False where another run was faster."""
-        if not self._layout.rebuilt:
-            self._check_whole(db)
         db.execute("BEGIN IMMEDIATE")
         ours = self._version(db) < self._layout.version
         if ours:
@@ -218,21 +216,15 @@ class Database:
         db.execute("COMMIT")
         return ours
 
-    def _check_whole(self, db: sqlite3.Connection) -> None:
-        # SQLite takes a file of one byte for a new one; here it is one that was cut off.
-        size = _size(self.path)
-        (pages,) = db.execute("PRAGMA page_count").fetchone()
-        if pages == 0 and size > 0:
-            raise sqlite3.DatabaseError("it is cut off")
-
     def _check_length(self, db: sqlite3.Connection) -> None:
         # SQLite reads what a copy lacks at its end as zeros, and takes them for rows.
-        db.execute("BEGIN")  # so that nobody makes it shorter meanwhile
         (pages,), (page_bytes,) = (db.execute(f"PRAGMA page_{what}").fetchone() for what in ("count", "size"))
         size = _size(self.path)
-        db.execute("COMMIT")
         if 0 <= size < pages * page_bytes:  # where it went away, the next statement says so
             raise sqlite3.DatabaseError(f"it ends after {size} of {pages * page_bytes} bytes")
+        # It takes a file of one byte for a new one.
+        if pages == 0 and size > 0 and not self._layout.rebuilt:
+            raise sqlite3.DatabaseError("it is cut off")
 
     def _check_all(self, db: sqlite3.Connection) -> None:
         (said,) = db.execute("PRAGMA quick_check(1)").fetchone()

@@ -6,39 +6,36 @@ the journal moves with the photos.
 
 from __future__ import annotations
 
-import logging
 import os
-import sqlite3
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from camtrail.core.errors import CatalogError, StorageError
+from camtrail.catalog.database import Database, Layout
 from camtrail.core.journal import Change, Undo
-from camtrail.core.names import shown
 
 __all__ = ["JournalRun", "SqliteJournal"]
 
-T = TypeVar("T")
-
-log = logging.getLogger(__name__)
-
-_VERSION = 1
 _WAIT_S = 30
-_POLL_S = 0.2
 _COLUMNS = (
     "path, kind, undo_runs, undo_keep, undo_rest, old_size, old_sha256, new_size, head_bytes, new_sha256, "
     "old_mtime_ns, tags"
 )
-_SCHEMA = (
-    "CREATE TABLE runs (id INTEGER PRIMARY KEY, at_s REAL NOT NULL, command TEXT NOT NULL)",
-    "CREATE TABLE changes (id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, state TEXT NOT NULL, "
-    "path BLOB NOT NULL, kind TEXT NOT NULL, undo_runs BLOB NOT NULL, undo_keep INTEGER NOT NULL, "
-    "undo_rest BLOB NOT NULL, old_size INTEGER NOT NULL, old_sha256 BLOB NOT NULL, new_size INTEGER NOT NULL, "
-    "head_bytes INTEGER NOT NULL, new_sha256 BLOB NOT NULL, old_mtime_ns INTEGER NOT NULL, tags TEXT NOT NULL)",
-    "CREATE INDEX changes_path ON changes (path)",
+_LAYOUT = Layout(
+    name="journal",
+    version=1,
+    schema=(
+        "CREATE TABLE runs (id INTEGER PRIMARY KEY, at_s REAL NOT NULL, command TEXT NOT NULL)",
+        "CREATE TABLE changes (id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, state TEXT NOT NULL, "
+        "path BLOB NOT NULL, kind TEXT NOT NULL, undo_runs BLOB NOT NULL, undo_keep INTEGER NOT NULL, "
+        "undo_rest BLOB NOT NULL, old_size INTEGER NOT NULL, old_sha256 BLOB NOT NULL, new_size INTEGER NOT NULL, "
+        "head_bytes INTEGER NOT NULL, new_sha256 BLOB NOT NULL, old_mtime_ns INTEGER NOT NULL, tags TEXT NOT NULL)",
+        "CREATE INDEX changes_path ON changes (path)",
+    ),
+    rebuilt=False,
+    hint_newer="update camtrail",
+    hint_full="free some space; nothing was changed",
+    hint_damaged="bring it back from a backup; without it nothing can be undone, and so nothing is changed",
 )
 
 
@@ -70,93 +67,15 @@ class SqliteJournal:
     """
 
     def __init__(self, path: str, base: str, command: str = "", at_s: float = 0.0) -> None:
-        self.path = path
         self._base = base if base.endswith("/") else base + "/"
         self._command = command
         self._at_s = at_s
         self._run: int | None = None
-        self._db = self._opened()
-
-    def _opened(self) -> sqlite3.Connection:
-        try:
-            db = sqlite3.connect(self.path, timeout=_POLL_S, isolation_level=None)
-        except sqlite3.Error as e:
-            raise self._translated(e) from e
-        try:
-            self._patiently(lambda: self._made(db))
-        except BaseException as e:
-            db.close()
-            if isinstance(e, sqlite3.Error):
-                raise self._translated(e) from e
-            raise
-        return db
-
-    def _made(self, db: sqlite3.Connection) -> None:
-        db.execute("PRAGMA journal_mode=TRUNCATE")
-        db.execute("PRAGMA synchronous=FULL")
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version > _VERSION:
-            raise CatalogError(f"{shown(self.path)}: was written by a newer camtrail", "update camtrail")
-        if version < _VERSION:
-            self._check_empty(db)
-            db.execute("BEGIN IMMEDIATE")
-            for statement in _SCHEMA:
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version={_VERSION}")
-            db.execute("COMMIT")
-
-    def _check_empty(self, db: sqlite3.Connection) -> None:
-        # SQLite takes what is shorter than its smallest page for a new file; here it is one that was cut off.
-        (pages,) = db.execute("PRAGMA page_count").fetchone()
-        if pages == 0 and os.stat(self.path).st_size > 0:
-            raise sqlite3.DatabaseError("it is cut off")
-
-    def _patiently(self, do: Callable[[], T]) -> T:
-        until = time.monotonic() + _WAIT_S
-        while True:
-            try:
-                return do()
-            except sqlite3.OperationalError as e:
-                if "locked" not in str(e) or time.monotonic() >= until:
-                    raise
-
-    def _translated(self, e: sqlite3.Error) -> StorageError:
-        if isinstance(e, sqlite3.OperationalError) and "locked" in str(e):
-            return CatalogError(
-                f"{shown(self.path)}: another program holds it", "wait for the other run to end"
-            )
-        if isinstance(e, sqlite3.OperationalError):
-            return StorageError(
-                f"{shown(self.path)}: cannot be written ({e})", "free some space; nothing was changed"
-            )
-        return CatalogError(
-            f"{shown(self.path)}: is damaged ({e})",
-            "bring it back from a backup; without it nothing can be undone, and so nothing is changed",
-        )
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        try:
-            self._patiently(lambda: self._db.execute("BEGIN IMMEDIATE"))
-            try:
-                yield self._db
-                self._patiently(lambda: self._db.execute("COMMIT"))
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-        except sqlite3.Error as e:
-            raise self._translated(e) from e
-
-    def _read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        try:
-            return self._patiently(lambda: self._db.execute(sql, values).fetchall())
-        except sqlite3.Error as e:
-            raise self._translated(e) from e
+        self._file = Database(path, _LAYOUT, _WAIT_S)
 
     def close(self) -> None:
         """Gives the file back."""
-        self._db.close()
+        self._file.close()
 
     def __enter__(self) -> SqliteJournal:
         return self
@@ -169,15 +88,16 @@ class SqliteJournal:
         ids: list[int] = []
         if not changes:
             return ids
-        with self._writing() as db:
-            if self._run is None:
+        run = self._run
+        with self._file.writing() as db:
+            if run is None:
                 made = db.execute(
                     "INSERT INTO runs (at_s, command) VALUES (?, ?)", (self._at_s, self._command)
                 )
-                self._run = made.lastrowid
+                run = made.lastrowid
             for c in changes:
                 row = (
-                    self._run, "begun", self._kept(c.path), c.kind, _packed(c.undo.runs), c.undo.keep, c.undo.rest,
+                    run, "begun", self._kept(c.path), c.kind, _packed(c.undo.runs), c.undo.keep, c.undo.rest,
                     c.old_size, c.old_sha256, c.new_size, c.head_bytes, c.new_sha256, c.old_mtime_ns, c.tags,
                 )  # fmt: skip
                 made = db.execute(
@@ -185,13 +105,14 @@ class SqliteJournal:
                     row,
                 )
                 ids.append(made.lastrowid or 0)
+        self._run = run  # not before: what was rolled back has no run
         return ids
 
     def end(self, ids: Sequence[int], state: str) -> None:
         """Says what became of rows: "done", "undone", or "dropped", which forgets them."""
         if not ids:
             return
-        with self._writing() as db:
+        with self._file.writing() as db:
             if state == "dropped":
                 db.executemany("DELETE FROM changes WHERE id = ?", [(i,) for i in ids])
                 db.execute("DELETE FROM runs WHERE id NOT IN (SELECT run FROM changes)")
@@ -206,8 +127,12 @@ class SqliteJournal:
         marks = ", ".join("?" * len(states))
         where = f"state IN ({marks})" + (" AND run = ?" if run is not None else "")
         values = [*states, *([run] if run is not None else [])]
-        rows = self._read(f"SELECT id, run, {_COLUMNS} FROM changes WHERE {where} ORDER BY id DESC", values)  # noqa: S608
-        return [(row[0], row[1], self._change(row[2:])) for row in rows]
+        sql = f"SELECT id, run, {_COLUMNS} FROM changes WHERE {where} ORDER BY id DESC"  # noqa: S608
+        try:
+            return [(row[0], row[1], self._change(row[2:])) for row in self._file.read(sql, values)]
+        except TypeError as e:  # a path that is none: the page of the row is damaged
+            self._file.damaged(e)
+            return []
 
     def runs(self) -> list[JournalRun]:
         """Runs that changed files, the newest first."""
@@ -216,21 +141,18 @@ class SqliteJournal:
             "SELECT r.id, r.at_s, r.command, c.state, count(*) FROM runs r JOIN changes c ON c.run = r.id "
             "GROUP BY r.id, c.state ORDER BY r.id DESC"
         )
-        for number, at_s, command, state, count in self._read(sql):
+        for number, at_s, command, state, count in self._file.read(sql):
             found.setdefault(number, JournalRun(number, at_s, command, {})).states[state] = count
         return list(found.values())
 
     def forget(self, before_s: float) -> int:
         """Drops what undo needs of runs before a time; returns how many rows."""
-        with self._writing() as db:
+        with self._file.writing() as db:
             gone = db.execute(
                 "DELETE FROM changes WHERE run IN (SELECT id FROM runs WHERE at_s < ?)", (before_s,)
             ).rowcount
             db.execute("DELETE FROM runs WHERE id NOT IN (SELECT run FROM changes)")
-        try:
-            self._db.execute("VACUUM")
-        except sqlite3.Error as e:
-            raise self._translated(e) from e
+        self._file.shrink()
         return gone
 
     def _kept(self, path: str) -> bytes:

@@ -45,7 +45,7 @@ _LAYOUT = Layout(
     ),
     rebuilt=False,
     hint_newer="update camtrail",
-    hint_full="free some space, run again",
+    hint_full="free some space or make it writable, then run again",
     hint_damaged="bring it back from a backup; without it nobody knows what was sent, and so nothing is sent",
 )
 _CALL = "c.id, c.kind, c.key, c.state, c.at_s, c.pictures, c.answer"
