@@ -17,6 +17,7 @@ settings.register_profile("camtrail", deadline=None, derandomize=bool(os.environ
 settings.load_profile("camtrail")
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+_READ = ("CAMTRAIL_", "XDG_", "MAPILLARY_", "NUMBER_THREADS", "MAX_ATTEMPTS")
 _PROGRAMS = {"exiftool": "exiftool", "gdal": "ogrinfo", "strace": "strace"}
 
 
@@ -25,8 +26,9 @@ def clean(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     """A home of its own, UTC, and no variable that camtrail would read."""
     home = tmp_path_factory.mktemp("home")
     for name in list(os.environ):
-        if name.startswith(("CAMTRAIL_", "XDG_")) and name != "CAMTRAIL_REQUIRE_TOOLS":
+        if name.startswith(_READ) and name != "CAMTRAIL_REQUIRE_TOOLS":
             monkeypatch.delenv(name)
+    monkeypatch.setenv("CAMTRAIL_KEYRING", "off")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))
     monkeypatch.setenv("LOCALAPPDATA", str(home))
