@@ -92,9 +92,14 @@ def scan(paths: Sequence[str], options: ProcessOptions, context: Context) -> Res
     return _run("scan", paths, options, context)
 
 
-def geotag(paths: Sequence[str], options: ProcessOptions, context: Context) -> Result:
-    """Scans, and finds when and where each photo was taken."""
-    return _run("geotag", paths, options, context, places=True)
+def geotag(
+    paths: Sequence[str], options: ProcessOptions, context: Context, *, keep_ranks: bool = False
+) -> Result:
+    """Scans, and finds when and where each photo was taken.
+
+    `keep_ranks`: the sequences of an earlier run stand, although places may have changed since.
+    """
+    return _run("geotag", paths, options, context, places=True, keep_ranks=keep_ranks)
 
 
 def sequence(paths: Sequence[str], options: ProcessOptions, context: Context) -> Result:
@@ -137,6 +142,7 @@ def _run(
     places: bool = False,
     ranks: bool = False,
     fill: bool = False,
+    keep_ranks: bool = False,
 ) -> Result:
     """Scans; finds places and ranks, or takes those that were kept; `fill`: finds them where none were."""
     started = context.clock.monotonic_s()
@@ -158,7 +164,17 @@ def _run(
         result.failures += part.failures
         result.notes += part.notes
         with Catalog(part.space.catalog) as catalog:
-            collection = _settled(part, at, catalog, options, context, result.notes, ranks=ranks, fill=fill)
+            collection = _settled(
+                part,
+                at,
+                catalog,
+                options,
+                context,
+                result.notes,
+                ranks=ranks,
+                fill=fill,
+                keep_ranks=keep_ranks,
+            )
             result.collections.append(collection)
             result.spaces.append(part.space)
             if places or ranks:
@@ -214,6 +230,7 @@ def _settled(
     *,
     ranks: bool,
     fill: bool,
+    keep_ranks: bool,
 ) -> Collection:
     """What a run knows of one part at its end; what it found is kept."""
     paths = part.photos.path.tolist()
@@ -223,6 +240,9 @@ def _settled(
         places, fresh = _places_kept(part, catalog, options)
     if ranks or (fill and 0 < fresh == len(paths)):
         standing = _ranked(part, places, fresh, catalog, options, context)
+    elif is_found and keep_ranks:
+        standing = _ranks_kept(part, catalog, places)
+        catalog.put_answers(paths, places, standing)
     elif is_found:
         standing = Ranks.none(places)
         catalog.put_answers(paths, places, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,7 @@ class ScanOptions:
 
     state_dir: str = opt("", "folder for the state, in place of .camtrail beside the photos")
     skip_subfolders: bool = opt(False, "leave folders inside PATH alone")
+    rerun: bool = opt(False, "read every file again, also those that look unchanged")
     workers: int = opt(0, "processes that read photos; 0: as many as pay off", least=0, most=1024)
     scheduler: str = opt("", "address of a Dask scheduler whose workers read the photos")
 
@@ -130,7 +131,8 @@ def _scan_one(space: Workspace, catalog: Catalog, options: ScanOptions, context:
     for path in order:
         entry = found[path][0]
         row = known.get(path)
-        if row is not None and row[1] == entry.size_bytes and row[2] == entry.mtime_ns:
+        is_same = row is not None and row[1] == entry.size_bytes and row[2] == entry.mtime_ns
+        if row is not None and is_same and not options.rerun:
             rows[path] = row
             if row[-3] == "unreadable":
                 failures.append(Failure(space.as_typed(path), "unreadable", row[-2], row[-1] or ""))
@@ -265,14 +267,20 @@ def _read(
                 if keep:
                     group.append(row)
                     if len(group) >= _GROUP:
-                        catalog.put_photos(group, [r[0] for r in group if r[0] in known])
+                        catalog.put_photos(group, _changed(group, known))
                         group = []
                 if done % 256 == 0 or done == len(items):
                     context.progress("scan", done, len(items))
                 yield row
     finally:
         if group:
-            catalog.put_photos(group, [r[0] for r in group if r[0] in known])
+            catalog.put_photos(group, _changed(group, known))
+
+
+def _changed(rows: Sequence[Row], known: Mapping[str, Row]) -> list[str]:
+    """Paths of those that were known as something else: what was found out about them counts no more."""
+    # As texts: NaN is not equal to itself.
+    return [row[0] for row in rows if (old := known.get(row[0])) is not None and repr(old) != repr(row)]
 
 
 def _executor(n: int, options: ScanOptions) -> Serial | Processes | Dask:

@@ -50,8 +50,10 @@ from camtrail.metadata.write import NewTags, Values, carried, differs, new_head,
 from camtrail.steps import clock
 
 __all__ = [
+    "SentForms",
     "Written",
     "as_taken",
+    "check_options",
     "copied_from",
     "journal_in",
     "locked",
@@ -850,6 +852,57 @@ def _words(values: Values) -> str:
         ("description", values.description),
     )  # fmt: skip
     return " ".join(name for name, value in named if value is not None and value == value)
+
+
+class SentForms:
+    """Photos as they are sent: with their descriptions, byte for byte what writing would make of the files.
+
+    The files themselves stay as they are.
+
+    Parameters
+    ----------
+    options : by which the result was found; None where that is not known
+    """
+
+    def __init__(
+        self,
+        result: Result,
+        meta: ImportMetaOptions,
+        context: Context,
+        told: Told,
+        options: ProcessOptions | None = None,
+    ) -> None:
+        to = WriteOptions(write="exif", description=True)
+        said = import_meta.import_meta(result, meta, told.meta, context, result.notes)
+        self._tasks = [
+            _Task(space, collection, to, meta, said, told, "", options, context)
+            for space, collection in zip(result.spaces, result.collections)
+        ]
+        for task in self._tasks:
+            if task.space.has_journal(context.fs):
+                with journal_in(task.space, context) as journal:
+                    task.latest = _latest(journal)
+
+    def of(self, collection: int, row: int, item: Item) -> tuple[bytes, int]:
+        """New first bytes of one photo, and the offset in its file from which on the rest follows.
+
+        No bytes, and 0, where the file says everything already.
+
+        Raises
+        ------
+        SafetyRefusal
+            The description cannot be added without loss.
+        UnreadableFile
+            The file cannot be read.
+        """
+        task = self._tasks[collection]
+        cells = tuple(getattr(task.collection.photos, name)[row] for name in _COLUMNS)
+        wanted = _described(task, item, _wanted(task, row, item, cells), cells)
+        values = differs(cells, wanted)
+        if not values:
+            return b"", 0
+        splice = _patched(task, task.context.fs.real(item.file), values, "")
+        return splice.head, splice.tail_at
 
 
 def _apply(

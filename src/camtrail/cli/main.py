@@ -51,6 +51,7 @@ VERBS = {
     "report": ("camtrail.cli.export:report", "write what is known as one HTML page"),
     "status": ("camtrail.cli.status:status", "what is known of folders, and which runs there were"),
     "why": ("camtrail.cli.status:why", "everything known of one photo, and where it comes from"),
+    "mapillary": ("camtrail.cli.mapillary:mapillary", "Mapillary's tools: stages, accounts, upload"),
     "sandbox": ("camtrail.cli.sandbox:sandbox", "stand-in services on this machine, to rehearse with"),
 }
 

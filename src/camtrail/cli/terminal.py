@@ -15,10 +15,10 @@ from typing import Any
 import click
 import numpy as np
 
-from camtrail.app.context import Context
+from camtrail.app.context import Context, Transfer
 from camtrail.app.process import Result
 from camtrail.app.scan import known_sources
-from camtrail.cli.main import SETTINGS
+from camtrail.cli.main import SETTINGS, fold
 from camtrail.cli.options import build, configured, leaves, parameters
 from camtrail.core.errors import CamtrailError, Failure, InputError, UsageError, failure_of
 from camtrail.core.model import OUTCOMES
@@ -60,7 +60,8 @@ class Run:
         )
         logging.getLogger().handlers[0].addFilter(Redaction())
         logging.addLevelName(logging.WARNING, "warning")
-        self.context = Context(progress=self._bar.step) if self._bar else Context()
+        bar = self._bar
+        self.context = Context(progress=bar.step, transferred=bar.transfer) if bar else Context()
 
     def end(self) -> None:
         """Takes the bar off the screen."""
@@ -75,6 +76,7 @@ class _Bar:
         self._start = time.monotonic()
         self._shown: Any = None
         self._tasks: dict[str, Any] = {}
+        self._is_transfer = False
 
     def step(self, what: str, done: int, total: int) -> None:
         if self._shown is None:
@@ -95,6 +97,38 @@ class _Bar:
         if what not in self._tasks:
             self._tasks[what] = self._shown.add_task(what, total=total)
         self._shown.update(self._tasks[what], completed=done, total=total)
+
+    def transfer(self, now: Transfer) -> None:
+        """Bytes, images, speed and time left; called from threads."""
+        if self._shown is not None and not self._is_transfer:
+            self._shown.stop()
+            self._shown = None
+        if self._shown is None:
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                DownloadColumn,
+                Progress,
+                TextColumn,
+                TimeRemainingColumn,
+                TransferSpeedColumn,
+            )
+
+            self._is_transfer, self._tasks = True, {}
+            self._shown = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                DownloadColumn(),
+                TransferSpeedColumn(),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._shown.start()
+        if now.what not in self._tasks:
+            self._tasks[now.what] = self._shown.add_task(now.what, total=now.all_bytes)
+        said = f"{now.what} {now.items:,}/{now.all_items:,}"
+        self._shown.update(self._tasks[now.what], description=said, completed=now.size_bytes)
 
     def end(self) -> None:
         if self._shown is not None:
@@ -187,20 +221,53 @@ class _Verb(click.Command):
             found = configured(lambda: (o for c in all_classes(self.classes) for o in options_of(c)))
         except UsageError as e:
             raise click.UsageError(str(e)) from e
+        args = self._with_dashes(args)
         own = {p.name for p in self.params}
         extra["default_map"] = {name: value for name, value in found.items() if name in own}
         return super().make_context(info_name, args, parent, **extra)
+
+    def _with_dashes(self, args: list[str]) -> list[str]:
+        """The arguments with a bare word that is the name of an option taken as that option, with a warning.
+
+        Old manuals print such lines. A path that is there, and the value of the option before it, stay what they
+        are.
+        """
+        takes_value = {
+            fold(name): not getattr(p, "is_flag", False)
+            for p in self.params
+            if isinstance(p, click.Option)
+            for name in (*p.opts, *p.secondary_opts)
+        }
+        made: list[str] = []
+        rest = iter(args)
+        for arg in rest:
+            if arg == "--":
+                return [*made, arg, *rest]
+            option = fold(arg.partition("=")[0]) if arg.startswith("--") else arg
+            if (
+                not arg.startswith("-")
+                and takes_value.get(f"--{fold(arg)}") is not None
+                and not os.path.lexists(arg)
+            ):
+                click.echo(f"camtrail: warning: {arg} is taken as --{arg}", err=True)
+                option = f"--{fold(arg)}"
+                arg = f"--{arg}"
+            made.append(arg)
+            if takes_value.get(option) and "=" not in arg and (value := next(rest, None)) is not None:
+                made.append(value)
+        return made
 
 
 def all_classes(mine: Iterable[type[Any]]) -> list[type[Any]]:
     """Every option dataclass of every verb: what a configuration may set."""
     from camtrail.app.export import ExportOptions
+    from camtrail.app.mapillary_options import ToolOptions
     from camtrail.app.process import ProcessOptions
     from camtrail.app.report import ReportOptions
     from camtrail.app.undo import UndoOptions
     from camtrail.app.write_options import ImportMetaOptions, WriteOptions
 
-    written = (WriteOptions, ImportMetaOptions, UndoOptions)
+    written = (WriteOptions, ImportMetaOptions, UndoOptions, ToolOptions)
     every = (ProcessOptions, ExportOptions, ReportOptions, VerdictOptions, *written, *source_classes(), *mine)
     return [leaf for c in every for leaf in leaves(c)]
 
