@@ -146,10 +146,9 @@ def _authenticated(
 ) -> Profile:  # fmt: skip
     from camtrail.app.mapillary_service import me_of
 
+    token = None if file or email else _secret_of("MAPILLARY_TOKEN")
     if file:
         token = _token(_read_secret(file, "token"), _named(file))
-    else:
-        token = None if email else _secret_of("MAPILLARY_TOKEN")
     if token is None:
         if not _can_ask():
             raise UsageError(
