@@ -381,6 +381,15 @@ class TestWritingTwiceIsWritingOnce:
         source = data.draw(st.sampled_from(("none", "track", "gpx")))
         assert_once(root, folder, source, options)
 
+    @pytest.mark.parametrize("more", [{"use_gps_start_time": True}, {"offset_time_s": 4.5}])
+    def test_a_gps_time_that_is_left_out_says_nothing_about_the_zone(self, put, root, tmp_path, more):
+        put("a.jpg", local=local(0), offset="")
+        path = put("b.jpg", local=local(601), offset="", make="Other", lat_deg=LAT, lon_deg=LON, gps_time=T)
+        options = {"time_source": "clock", "fix_time": True, **more}
+        assert_once(root, tmp_path, "gpx", options)
+        written(root, track(tmp_path / "t.gpx"), **options)
+        assert row(path).local_s == instant(601 + 7200 + more.get("offset_time_s", 0.0))
+
 
 class TestOneRunAfterAnother:
     """What one run wrote stays when the next one writes something else."""

@@ -422,7 +422,7 @@ def _fixed_clock(task: _Task, i: int, item: Item, row: read.Row, is_sure: bool) 
     if abs(now_s - own_s) > 1e-3:
         if now_offset_s == now_offset_s:
             ahead_s, is_known = now_offset_s, True
-        elif now_gps_s == now_gps_s:
+        elif now_gps_s == now_gps_s and not abs(now_gps_s - base.gps_s[i]) <= 1e-3:  # ours, not the camera's
             ahead_s = round((now_s - now_gps_s) / 60.0) * 60.0
     local_s = time_s + ahead_s
     # A clock that is right gets no zone added; one that says a zone says the right one.
@@ -454,7 +454,7 @@ def _ahead(task: _Task, i: int, item: Item) -> tuple[float, bool]:
     if item.time_source == "place" and place_s == place_s:
         return place_s, True
     true_s = item.time_s - (options.time.offset_time_s if options is not None else 0.0)
-    if (gps_s := base.gps_s[i]) == gps_s:
+    if item.time_source == "gps" and (gps_s := base.gps_s[i]) == gps_s:
         true_s = gps_s
     ahead_s = base.local_s[i] - true_s
     for known_s in (tag_s, place_s):
