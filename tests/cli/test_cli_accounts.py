@@ -436,3 +436,22 @@ class TestTerminal:
     def test_an_interrupted_question_changes_nothing(self, tmp_path):
         code, _ = self.typed(tmp_path, ["edit_config"], [("User name", "rob"), ("Key", "\x03")], {})
         assert code == 130 and not (tmp_path / "config").exists()
+
+
+def test_a_token_in_a_message_of_any_kind_is_blanked(monkeypatch, capsys):
+    import click
+
+    from camtrail.cli import main as cli
+    from camtrail.core.errors import UsageError
+    from camtrail.core.secrets import Secret
+
+    said = f"bad {Secret(CANARY).reveal()} given"
+    for error in (click.UsageError(said), UsageError(said), ZeroDivisionError(said)):
+
+        def raising(*_, error=error, **__):
+            raise error
+
+        monkeypatch.setattr(cli.cli, "main", raising)
+        assert cli._ended() in (1, 2)
+        err = capsys.readouterr().err
+        assert "bad *** given" in err and CANARY not in err

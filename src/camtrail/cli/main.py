@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import signal
 import sys
@@ -116,8 +117,9 @@ def _ended() -> int:
     except click.exceptions.Exit as e:
         return e.exit_code
     except click.ClickException as e:
-        e.message = redacted(e.message)
-        e.show()
+        page = io.StringIO()
+        e.show(page)
+        click.echo(redacted(page.getvalue()), err=True, nl=False)
         return e.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("\ncamtrail: interrupted; what was done is kept, the same command goes on", err=True)
