@@ -24,7 +24,9 @@ from camtrail.core.errors import (
 )
 
 CLASSES = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, CamtrailError)]
+RETRYABLE = {"BadAnswer", "FolderBusy", "QuotaExceeded", "Unreachable"}
 CODES = {
+    "ServiceError": 5, "Unreachable": 5, "BadAnswer": 5, "QuotaExceeded": 5, "Rejected": 3, "AuthError": 6,
     "CamtrailError": 1, "UsageError": 2, "InputError": 4, "UnreadableFile": 4, "UnusableDescription": 4,
     "StorageError": 7, "CatalogError": 8, "FolderBusy": 9, "MissingDependency": 10, "SafetyRefusal": 11,
 }  # fmt: skip
@@ -33,7 +35,7 @@ plain = st.text(st.characters(exclude_categories=("Cs",)))
 
 def test_the_exit_codes_are_those_of_the_manual():
     assert {c.__name__: c.exit_code for c in CLASSES} == CODES
-    assert {c.__name__ for c in CLASSES if c.retryable} == {"FolderBusy"}
+    assert {c.__name__ for c in CLASSES if c.retryable} == RETRYABLE
 
 
 @pytest.mark.parametrize("kind", CLASSES)

@@ -52,14 +52,16 @@ class Redaction(logging.Filter):
         clean = redacted(text)
         if clean != text:
             record.msg, record.args = clean, ()
-        if record.exc_info and not record.exc_text:
-            record.exc_text = redacted(logging.Formatter().formatException(record.exc_info))
+        if record.exc_info:
+            record.exc_text = redacted(
+                record.exc_text or logging.Formatter().formatException(record.exc_info)
+            )
         return True
 
 
 def redacted(text: str) -> str:
     """The text with `***` in place of every secret that was made."""
-    for secret in _known:
+    for secret in sorted(_known, key=len, reverse=True):  # one may be the beginning of another
         if secret in text:
             text = text.replace(secret, "***")
     return text
