@@ -22,7 +22,7 @@ R = TypeVar("R")
 _STOPPING = frozenset({6, 7, 8, 11})  # exit codes of trouble that the next item would meet as well
 _STOPPING_CODES = frozenset({"tls"})
 _NAP_S = 0.05  # how soon one who sleeps hears that something else is to be done
-_END_S = 5.0
+_END_S = 2.0
 _TICK_S = 0.5  # how soon an interrupt is heard where waiting cannot be interrupted (Windows)
 
 
@@ -109,7 +109,7 @@ class Queue(Generic[T, R]):
             self._news.notify()
 
     def stop(self) -> None:
-        """No step begins any more; returns when those that are going on have ended, or after 5 s."""
+        """No step begins any more; returns when those that are going on have ended, or after 2 s."""
         with self._todo:
             is_first, self._stopped = not self._stopped, True
             at_work = is_first and self._running > 0
@@ -247,7 +247,8 @@ class Queue(Generic[T, R]):
             self._pace.succeeded()
         if again.pause_s > 0:
             self._pace.pause(again.pause_s)
-        if again.error is not None and not isinstance(again.error, QuotaExceeded):
+        # A pause has an end of its own; a service that asks for none and does nothing has not.
+        if again.error is not None and not (again.pause_s > 0 and isinstance(again.error, QuotaExceeded)):
             self._pace.failed(again.error.message)
         if self._pace.ended is not None:
             self._give_up(failure_of(None, self._pace.ended))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-from camtrail.core.errors import BadAnswer, QuotaExceeded, Rejected, ServiceError
+from camtrail.core.errors import BadAnswer, QuotaExceeded, ServiceError
 from camtrail.transfer.http import Body
 from camtrail.transfer.queue import Again
 from camtrail.transfer.retry import LONGEST_WAIT_S, SHORTEST_QUOTA_S, Backoff, BadOffset, Gone, WrongOffset
@@ -119,7 +119,8 @@ class Resumable:
         except BadOffset as e:
             return self._renewed(e)
         if type(offset) is not int or not 0 <= offset <= self.size:
-            return self._renewed(BadOffset(f"the service says that it has {offset} of {self.size} bytes"))
+            said = f"the service says that it has {offset!r:.40} of {self.size} bytes"
+            return self._renewed(BadOffset(said, "run again later"))
         if offset - self._most_bytes >= _PROGRESS_BYTES or self._most_bytes < offset == self.size:
             self._most_bytes = offset
             self._failures = self._wrong = 0
@@ -132,7 +133,7 @@ class Resumable:
     def _renewed(self, error: BadOffset) -> Again:
         """One new session where the service says an offset that cannot be."""
         if self._is_renewed:
-            raise Rejected(error.message, "run again later") from error
+            raise error
         self._is_renewed = True
         self.key = self._new_key(1)
         self._most_bytes = 0

@@ -5,6 +5,7 @@ Whether trying again can help stands in the error (`retryable`); how long to wai
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ __all__ = [
 ]
 
 R = TypeVar("R")
+
+log = logging.getLogger(__name__)
 
 LONGEST_WAIT_S = 300.0  # whatever a service asks for at once
 SHORTEST_QUOTA_S = 10.0  # where it names no time
@@ -118,8 +121,11 @@ def error_of(answer: Answer, what: str, now_s: float | None = None) -> CamtrailE
         or (status == 400 and debug.get("type") == "NotAuthorizedError")
     ):
         return AuthError(text, "get a new token")
+    asked_s = _retry_after_s(answer, body, now_s)
     if status == 429 or code == 4 or debug.get("type") == "RequestRateLimitedError":
-        return Throttled(text, _RUN_AGAIN, retry_after_s=_retry_after_s(answer, body, now_s))
+        return Throttled(text, _RUN_AGAIN, retry_after_s=asked_s)
+    if status == 503 and asked_s is not None:  # RFC 9110 section 15.6.4: it will be back by then
+        return Throttled(text, _RUN_AGAIN, retry_after_s=asked_s)
     if code == 1 and "reduce the amount" in said.lower():
         return TooMuch(text, "ask for less at once")
     if status in (408, 425) or status >= 500 or code == 2 or error.get("is_transient") is True:
@@ -181,20 +187,27 @@ def _http_date_s(text: str) -> float | None:
 
 
 def patiently(
-    call: Callable[[], R], *, clock: Clock, random: Random, attempts: int = 5, backoff: Backoff = Backoff()
+    call: Callable[[], R],
+    *,
+    clock: Clock,
+    random: Random,
+    attempts: int = 5,
+    backoff: Backoff = Backoff(),
+    most_wait_s: float = math.inf,
 ) -> R:
     """What a call returns that may be made several times without harm, made until it succeeds.
 
     Parameters
     ----------
     attempts : most of them in all
+    most_wait_s : longest pause in all that the service may ask for
 
     Raises
     ------
     CamtrailError
         That of the last attempt, or the first that trying again cannot help.
     """
-    attempt = 0
+    attempt, paused_s = 0, 0.0
     while True:
         try:
             return call()
@@ -205,5 +218,11 @@ def patiently(
             wait_s = backoff.delay_s(attempt, random)
             if isinstance(e, QuotaExceeded):
                 asked_s = SHORTEST_QUOTA_S if e.retry_after_s is None else e.retry_after_s
-                wait_s = max(wait_s, min(asked_s, LONGEST_WAIT_S))
+                asked_s = min(asked_s, LONGEST_WAIT_S)
+                paused_s += asked_s
+                if paused_s > most_wait_s:
+                    raise
+                wait_s = max(wait_s, asked_s)
+                if asked_s > SHORTEST_QUOTA_S:
+                    log.warning("the service asks for a pause of %.0f s", asked_s)
         clock.sleep(wait_s)

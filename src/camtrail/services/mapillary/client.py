@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from camtrail.core.errors import AuthError, BadAnswer
+from camtrail.core.errors import AuthError, BadAnswer, Unreachable
 from camtrail.core.names import shown
 from camtrail.core.secrets import Secret, redacted
 from camtrail.services.mapillary import wire
 from camtrail.services.mapillary.wire import Account, Endpoints, Login, Organization
 from camtrail.transfer.http import Answer, Body, Http
-from camtrail.transfer.retry import error_of
+from camtrail.transfer.retry import Throttled, error_of
 
 __all__ = ["Client"]
 
@@ -40,6 +40,10 @@ class Client:
         self._http = http
         self._endpoints = endpoints
         self._headers: Mapping[str, str | Secret] = {"Authorization": Secret(f"OAuth {token.reveal()}")}
+
+    def close(self) -> None:
+        """Ends its connections; calls under way fail."""
+        self._http.close()
 
     def me(self) -> Account:
         """Whom the token belongs to."""
@@ -97,7 +101,12 @@ class Client:
             headers={**self._headers, "Content-Type": "application/json"},
             body=json.dumps(value).encode(),
         )
-        _check(answer, "the publication")
+        if error := error_of(answer, "the publication"):
+            if (
+                answer.status == 503 and type(error) is Unreachable
+            ):  # RFC 9110 section 15.6.4: it did not begin
+                raise Throttled(error.message, error.hint)
+            raise error
         return wire.cluster_in(answer)
 
     def _session(self, key: str) -> str:
