@@ -8,7 +8,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -22,15 +22,25 @@ from camtrail.app.feeds import is_track
 from camtrail.app.mapillary_options import ToolOptions
 from camtrail.app.mapillary_service import open_client, origin_of
 from camtrail.app.process import ProcessOptions, Result
-from camtrail.app.settle import Settled, carried, settle
+from camtrail.app.settle import Settled, carried, is_nothing_there, settle
 from camtrail.app.state import Workspace, workspaces
-from camtrail.app.upload import Uploaded, ledger_of, ledger_path, send, uncertain_calls
+from camtrail.app.upload import NEW_TOKEN, Uploaded, ledger_of, ledger_path, send, uncertain_calls
 from camtrail.app.write import SentForms, Written, check_options, locked, write
 from camtrail.app.write import settle as settle_files
 from camtrail.app.write_options import ImportMetaOptions, Owner, Told, WriteOptions
 from camtrail.catalog.ledger import Ledger
 from camtrail.catalog.store import Catalog
-from camtrail.core.errors import AuthError, CamtrailError, InputError, ServiceError, UsageError, worst
+from camtrail.core.errors import (
+    AuthError,
+    BadAnswer,
+    CamtrailError,
+    InputError,
+    Rejected,
+    ServiceError,
+    UsageError,
+    failure_of,
+    worst,
+)
 from camtrail.core.model import Ranks
 from camtrail.core.names import shown
 from camtrail.core.secrets import Secret
@@ -228,7 +238,10 @@ def upload(paths: Sequence[str], options: ToolOptions, access: Access, context: 
 
 
 def process_and_upload(paths: Sequence[str], options: ToolOptions, access: Access, context: Context) -> Done:
-    """`process`, then `upload`, as one run."""
+    """`process`, then `upload`, as one run.
+
+    Where the upload as a whole fails, that stands among the failures of the result: the photos are prepared.
+    """
     to = _writing(options.to)
     check_options(to, options.meta)
     named = _photos(paths, context)
@@ -236,7 +249,11 @@ def process_and_upload(paths: Sequence[str], options: ToolOptions, access: Acces
         made = _process(paths, options, to, access, context)
         if options.to.dry_run:
             return made
-        sent = _upload(named, options, access, context)
+        try:
+            sent = _upload(named, options, access, context)
+        except CamtrailError as e:
+            made.result.failures.append(failure_of("upload", e))
+            return made
     made.settled, made.uploaded, made.not_ready = sent.settled, sent.uploaded, sent.not_ready
     made.result.notes += [note for note in sent.result.notes if note not in made.result.notes]
     made.result.elapsed_s += sent.result.elapsed_s
@@ -316,14 +333,34 @@ def _upload(
         done.settled = _settle_params(result, owner, options, access, context, told)
         done.not_ready = done.settled.not_ready
         return done
-    token = _token(owner, access)
-    client = access.client(token, context, options.upload.number_threads)
-    me = _patiently(client.me, context)
+    if is_nothing_there(result):  # nobody needs to be asked
+        found = settle(result, None, access.origin, "", ImportMetaOptions(), told, context)
+        _keep_params(result, found, context)
+        done.settled, done.not_ready = found, found.not_ready
+        done.uploaded = Uploaded(found.left, found.not_ready, failures=found.failures, notes=found.notes)
+        return done
+    with closing(access.client(_token(owner, access), context, options.upload.number_threads)) as client:
+        _sent(done, owner, told, client, options, access, context)
+    return done
+
+
+def _sent(
+    done: Done,
+    owner: Owner,
+    told: Told,
+    client: Client,
+    options: ToolOptions,
+    access: Access,
+    context: Context,
+) -> None:
+    """The photos of a result at the service, and what became of them."""
+    result = done.result
+    me = _asked(client.me, options, context)
     if owner.user_name and me.name and me.name != owner.user_name:
         log.warning("the token belongs to %s, not to %s: images go to %s", me.name, owner.user_name, me.name)
     organization_id = None
     if key := owner.organization_key:
-        organization_id = _patiently(lambda: client.organization(key), context).id
+        organization_id = _organization(key, client, options, context)
     with ledger_of(options.upload, access.origin, me.id, context, wait=options.to.wait) as ledger:
         ledger.put_account(access.origin, owner.user_name or me.name, me.id)
         ledger.settle(access.origin, me.id)
@@ -346,14 +383,43 @@ def _upload(
             options.upload,
             context,
         )
-        done.uploaded.failures += uncertain_calls(list(found.uncertain.values()))
+        done.uploaded.failures += uncertain_calls(found.uncertain.values())
+        if options.upload.retry_uncertain or options.upload.reupload:
+            _forget_answered(ledger, access.origin, me.id)
     if not done.user_name:
         done.user_name = me.name
-    return done
 
 
-def _patiently(call: Callable[[], T], context: Context) -> T:
-    return patiently(call, clock=context.clock, random=random.Random())  # noqa: S311 - spreads waiting
+def _forget_answered(ledger: Ledger, origin: str, account: str) -> None:
+    """Calls whose outcome nobody knew are of no interest where all their pictures are published meanwhile."""
+    for call in ledger.calls(origin, account, ("uncertain",)):
+        if set(call.items) <= ledger.done(origin, account, call.items):
+            ledger.end(call.number, "dropped")
+
+
+def _asked(call: Callable[[], T], options: ToolOptions, context: Context) -> T:
+    """What the service says of an account, asked for as often as it takes."""
+    try:
+        return patiently(
+            call,
+            clock=context.clock,
+            random=random.Random(),  # noqa: S311 - spreads waiting
+            most_wait_s=options.upload.max_wait_s,
+        )
+    except AuthError as e:
+        raise AuthError(e.message, NEW_TOKEN) from e
+    except Rejected as e:  # no photo's fault
+        raise BadAnswer(e.message, e.hint or "check the address of the service and the token") from e
+
+
+def _organization(key: str, client: Client, options: ToolOptions, context: Context) -> str:
+    """The id of an organization. Raises UsageError where there is none of that key."""
+    try:
+        return _asked(lambda: client.organization(key), options, context).id
+    except BadAnswer as e:
+        if isinstance(e.__cause__, Rejected):
+            raise UsageError(e.message, "check --organization_key") from e
+        raise
 
 
 # What the stages keep and need.

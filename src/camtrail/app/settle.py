@@ -22,7 +22,7 @@ from camtrail.core.model import Item
 from camtrail.core.names import natural, shown
 from camtrail.metadata import jpeg, picture
 
-__all__ = ["Ready", "Sent", "Settled", "carried", "session_of", "settle"]
+__all__ = ["Ready", "Sent", "Settled", "carried", "is_nothing_there", "session_of", "settle"]
 
 _HANDLES_LAST_S = 36 * 3600.0  # the service keeps what was sent and not published for two days
 
@@ -57,7 +57,8 @@ class Settled:
     sequences: dict[str, list[Ready]] = field(default_factory=dict)  # in the order of the sequence
     left: Counter[str] = field(default_factory=Counter)  # already_uploaded, duplicate, uncertain, failed
     not_ready: Counter[str] = field(default_factory=Counter)  # reason -> photos
-    uncertain: dict[int, Call] = field(default_factory=dict)  # calls whose outcome nobody knows
+    uncertain: dict[int, tuple[Call, list[str]]] = field(default_factory=dict)  # calls whose outcome nobody
+    # knows, by their numbers, each with those of its photos that are here, as typed
     failures: list[Failure[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -144,7 +145,7 @@ def settle(
                 settled.left[what] += 1
                 if what == "uncertain":
                     call = sent.uncertain[digest]
-                    settled.uncertain[call.number] = call
+                    settled.uncertain.setdefault(call.number, (call, []))[1].append(c.typed)
                 continue
             if digest in taken:
                 settled.left["duplicate"] += 1
@@ -161,6 +162,11 @@ def settle(
     for images in settled.sequences.values():
         images.sort(key=lambda r: _order(r.item))
     return settled
+
+
+def is_nothing_there(result: Result) -> bool:
+    """Whether none of the photos of a result can be sent, as far as is known without looking into them."""
+    return next(_candidates(result, Settled()), None) is None
 
 
 @dataclass(frozen=True, slots=True)

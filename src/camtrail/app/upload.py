@@ -7,10 +7,12 @@ import random
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any
 
 from camtrail.app.context import Context, Transfer
 from camtrail.app.mapillary_options import UploadOptions
@@ -19,32 +21,42 @@ from camtrail.app.settle import Ready, Settled, session_of
 from camtrail.app.state import absolute
 from camtrail.app.write import SentForms
 from camtrail.catalog.ledger import Call, Ledger, Stored
-from camtrail.core.bytes import ByteSource, MemoryBytes, SplicedBytes
+from camtrail.core.bytes import ByteSource, MemoryBytes, SplicedBytes, unreadable
 from camtrail.core.errors import (
+    AuthError,
     CamtrailError,
     Failure,
     FolderBusy,
     QuotaExceeded,
+    SafetyRefusal,
+    ServiceError,
     StorageError,
     UnreadableFile,
+    failure_of,
 )
 from camtrail.core.fs import Status
-from camtrail.core.names import shown
+from camtrail.core.names import plain, shown
 from camtrail.services.mapillary import wire
 from camtrail.services.mapillary.client import Client
 from camtrail.transfer.http import Body
 from camtrail.transfer.pace import Pace
 from camtrail.transfer.queue import Again, Queue
 from camtrail.transfer.resume import Resumable, RetryPolicy
-from camtrail.transfer.retry import Backoff
+from camtrail.transfer.retry import SHORTEST_QUOTA_S, Backoff
 
-__all__ = ["SequenceSent", "Uploaded", "ledger_of", "ledger_path", "send"]
+__all__ = ["NEW_TOKEN", "SequenceSent", "Uploaded", "ledger_of", "ledger_path", "send", "uncertain_calls"]
 
 log = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 1 << 20
 _GROUP = 64  # handles that are written down together
 _NAMES = uuid.uuid5(uuid.NAMESPACE_OID, "camtrail upload")
+_MOST_UNCERTAIN = 3  # publications in a row whose outcome nobody knows: no further one is made
+_LAST_WORDS_S = 2.0  # that publications under way get when the run is ended
+_LONG_S = 5.0  # a pause that people are told of
+
+NEW_TOKEN = "run camtrail mapillary authenticate for a new token, or set MAPILLARY_TOKEN"  # noqa: S105 - a hint
+"""What to do where the service does not take a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +67,7 @@ class SequenceSent:
     images: int
     state: str  # published, held, uncertain
     answer: str = ""  # the service's number of it
+    photos: tuple[str, ...] = ()  # as typed, of one that is not published
 
 
 @dataclass(slots=True)
@@ -89,6 +102,8 @@ def ledger_of(
     ------
     FolderBusy
         Another run uploads to this account.
+    StorageError, CatalogError
+        The ledger cannot be made, read or written.
     """
     path = ledger_path(options)
     folder = path.rpartition("/")[0]
@@ -97,11 +112,21 @@ def ledger_of(
     except OSError as e:
         raise StorageError(f"{shown(folder)}: cannot be made ({e.strerror})", "give --ledger FILE") from e
     name = sha256(f"{origin}\n{account}".encode()).hexdigest()[:16]
-    with context.fs.lock(f"{path}-{name}.lock", 86400.0 if wait else 1.0) as held:
-        if not held:
-            raise FolderBusy("another run uploads to this account", "let it end, or give --wait")
-        with Ledger(path) as ledger:
-            yield ledger
+    with ExitStack() as stack:
+        _locked(f"{path}-{name}.lock", wait, context, stack)
+        yield stack.enter_context(Ledger(path))
+
+
+def _locked(path: str, wait: bool, context: Context, stack: ExitStack) -> None:
+    for seconds in (1.0, 86400.0) if wait else (1.0,):
+        try:
+            if stack.enter_context(context.fs.lock(path, seconds)):
+                return
+        except StorageError as e:
+            raise StorageError(e.message, "give --ledger FILE, on a disk that takes it") from e
+        if wait:
+            log.warning("another run uploads to this account; waiting for its end")
+    raise FolderBusy("another run uploads to this account", "let it end, or give --wait")
 
 
 def send(
@@ -119,12 +144,8 @@ def send(
     """Sends what was settled; the caller owns the folders and the account's part of the ledger.
 
     One image that is rejected holds its own sequence only. A sequence is published by one call, which is written
-    down before it is made; where nobody knows what became of it, it is not made again by itself.
-
-    Raises
-    ------
-    StorageError, CatalogError
-        The ledger cannot be written; nothing is published that is not written down.
+    down before it is made; where nobody knows what became of it, it is not made again by itself. Where the ledger
+    cannot be written the run ends: nothing is published that is not written down.
     """
     return _Sending(
         result, settled, ledger, client, origin, account, organization_id, forms, options, context
@@ -138,9 +159,10 @@ class _Sequence:
     name: str
     images: list[Ready]
     handles: dict[str, str] = field(default_factory=dict)  # session -> handle
-    failed: int = 0
+    failed: set[str] = field(default_factory=set)  # sessions
     waiting: int = 0  # images that are not through yet
-    call: int = 0  # its number in the ledger
+    publication: _Publication | None = None
+    has_ended: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -157,13 +179,10 @@ class _Task:
     kind: str = "image"  # image, manifest, publish
 
 
-@dataclass(frozen=True, slots=True)
-class _Published:
-    """What is known of a publication after the call for it."""
+class _Uncertain(ServiceError):
+    """Nobody knows what became of a publication."""
 
-    state: str  # done, uncertain, dropped
-    answer: str = ""
-    error: CamtrailError | None = None
+    code = "uncertain"
 
 
 class _Sending:
@@ -186,8 +205,13 @@ class _Sending:
         self.random = random.Random()  # noqa: S311 - spreads waiting, keeps no secret
         self.pace = Pace(context.clock, longest_s=options.max_wait_s)
         self.queue: Queue[_Task, object] = Queue(
-            lambda task: task.step(), workers=options.number_threads, clock=context.clock, pace=self.pace
+            self._step, workers=options.number_threads, clock=context.clock, pace=self.pace, on_stop=self._cut
         )
+        self.sequences: list[_Sequence] = []
+        self.publishing = 0  # calls under way
+        self.published = threading.Condition()
+        self._row = 0  # publications in a row whose outcome nobody knows
+        self._paused_until_s = 0.0
         self.done = Uploaded(
             settled.left.copy(), settled.not_ready, [], list(settled.failures), list(settled.notes)
         )
@@ -197,9 +221,17 @@ class _Sending:
     def run(self) -> Uploaded:
         """Everything, until nothing is left to do."""
         started = self.context.clock.monotonic_s()
-        for name, images in self.settled.sequences.items():
-            self._add(_Sequence(name, images))
         try:
+            self._run()
+        except StorageError as e:
+            self._left(e)
+        self.done.elapsed_s = self.context.clock.monotonic_s() - started
+        return self.done
+
+    def _run(self) -> None:
+        try:
+            for name, images in self.settled.sequences.items():
+                self._add(_Sequence(name, images))
             for task, answer in self.queue:
                 self._end(task, answer)
                 if len(self.rows) >= _GROUP:
@@ -207,8 +239,40 @@ class _Sending:
         finally:
             self.queue.stop()
             self._keep()
-        self.done.elapsed_s = self.context.clock.monotonic_s() - started
-        return self.done
+
+    def _step(self, task: _Task) -> object:
+        """One attempt at a task, in one of the threads."""
+        answer = task.step()
+        if isinstance(answer, Again) and answer.pause_s >= _LONG_S:
+            with self.published:
+                now_s = self.context.clock.monotonic_s()
+                is_news, self._paused_until_s = now_s >= self._paused_until_s, now_s + answer.pause_s
+            if is_news:
+                log.warning("the service asks for a pause of %.0f s", answer.pause_s)
+        return answer
+
+    def _cut(self) -> None:
+        """Ends what is under way; calls that publish are heard out for a moment."""
+        with self.published:
+            self.published.wait_for(lambda: not self.publishing, _LAST_WORDS_S)
+        self.client.close()
+
+    def _left(self, error: StorageError) -> None:
+        """What had not ended when the ledger could no longer be written."""
+        failure = failure_of("", error)
+        self.done.failures.append(failure.at(ledger_path(self.options)))
+        later = replace(failure, message=f"left for the next run: {error.message}", retryable=True)
+        for sequence in self.sequences:
+            if sequence.has_ended:
+                continue
+            publication = sequence.publication
+            if publication is not None and (publication.outcome is not None or publication.is_uncertain):
+                self._published(sequence, publication.outcome or later)
+                continue
+            for image in sequence.images:
+                if image.session not in sequence.handles and image.session not in sequence.failed:
+                    self._failed(sequence, image, later)
+            self._held(sequence)
 
     def _keep(self) -> None:
         rows, self.rows = self.rows, []
@@ -216,6 +280,7 @@ class _Sending:
             self.ledger.put_stored(self.origin, self.account, rows)
 
     def _add(self, sequence: _Sequence) -> None:
+        self.sequences.append(sequence)
         for image in sequence.images:
             if image.stored is not None:
                 sequence.handles[image.session] = image.stored.handle
@@ -233,7 +298,7 @@ class _Sending:
             self._image_ended(task, answer)
         elif task.kind == "manifest":
             if isinstance(answer, Failure):
-                self._held(task.sequence, answer)
+                self._refused(task.sequence, answer)
             else:
                 self._publish(task.sequence, str(answer))
         else:
@@ -244,9 +309,7 @@ class _Sending:
         assert image is not None
         sequence.waiting -= 1
         if isinstance(answer, Failure):
-            sequence.failed += 1
-            self.done.counts["failed"] += 1
-            self.done.failures.append(answer.at(image.typed))
+            self._failed(sequence, image, answer)
         else:
             sequence.handles[image.session] = str(answer)
             self.rows.append((image.picture, Stored(image.session, str(answer), self.context.clock.now_s())))
@@ -257,93 +320,101 @@ class _Sending:
         elif not sequence.waiting:
             self._held(sequence)
 
-    def _held(self, sequence: _Sequence, failure: Failure[_Task] | None = None) -> None:
+    def _failed(self, sequence: _Sequence, image: Ready, failure: Failure[Any]) -> None:
+        if failure.code in ("rejected", "gone") and not failure.hint:
+            hint = "run again; where that does not help, move it away, so that its sequence can be published"
+            failure = replace(failure, hint=hint)
+        sequence.failed.add(image.session)
+        self.done.counts["failed"] += 1
+        self.done.failures.append(_hinted(failure).at(image.typed))
+
+    def _held(self, sequence: _Sequence, failure: Failure[Any] | None = None) -> None:
         """A sequence that is not published in this run; what was sent of it is kept."""
         if failure is not None:
-            self.done.failures.append(failure.at(f"sequence {_name(sequence)}"))
+            self.done.failures.append(_hinted(failure).at(f"sequence {_name(sequence)}"))
         self.done.counts["held"] += len(sequence.handles)
-        self.done.sequences.append(SequenceSent(_name(sequence), len(sequence.images), "held"))
+        self._ended(sequence, "held")
+
+    def _ended(self, sequence: _Sequence, state: str, answer: str = "") -> None:
+        sequence.has_ended = True
+        photos = () if state == "published" else tuple(plain(image.typed) for image in sequence.images)
+        self.done.sequences.append(SequenceSent(_name(sequence), len(sequence.images), state, answer, photos))
+
+    def _refused(self, sequence: _Sequence, failure: Failure[Any]) -> None:
+        """A sequence whose list, or publication, the service does not take."""
+        if failure.code in ("rejected", "gone"):
+            # It may have forgotten the images: from so long ago, the next run asks it for each.
+            self.rows += [
+                (i.picture, Stored(i.session, sequence.handles[i.session], 0.0)) for i in sequence.images
+            ]
+            failure = replace(failure, hint=failure.hint or "run again")
+        self._held(sequence, failure)
 
     def _list(self, sequence: _Sequence) -> None:
         """Sends the list of a sequence's images."""
         self._keep()
         data = wire.manifest([sequence.handles[image.session] for image in sequence.images])
         again = self.context.clock.now_s() if self.options.reupload else 0.0
-        words = "\n".join([self.account, *(image.session for image in sequence.images), f"{again:g}"])
-        key = f"uuid_{uuid.uuid5(_NAMES, words).hex}.json"
+        # By what stands in it: the service may give other handles for the same images later.
+        key = f"uuid_{uuid.uuid5(_NAMES, f'{self.account} {again:g} {sha256(data).hexdigest()}').hex}.json"
         machine = _resumable(
             self, key, len(data), lambda offset: Body(len(data) - offset, lambda: iter([data[offset:]]))
         )
         self.queue.add(_Task(sequence, machine.step, kind="manifest"))
 
     def _publish(self, sequence: _Sequence, handle: str) -> None:
-        """Publishes a sequence, after that was written down."""
-        pictures = [image.picture for image in sequence.images]
-        again = self.options.reupload or self.options.retry_uncertain
-        try:
-            sequence.call = self.ledger.begin(
-                self.origin,
-                self.account,
-                "publish",
-                handle,
-                pictures,
-                self.context.clock.now_s(),
-                again=again,
-            )
-        except FolderBusy as e:
-            self._held(
-                sequence, Failure(_Task(sequence, lambda: None), e.code, e.message, e.hint, True, e.exit_code)
-            )
+        if self._row >= _MOST_UNCERTAIN:
+            said = f"not published in this run: nobody knows what became of the last {self._row}"
+            self._held(sequence, Failure(None, "unreachable", said, "run again later", True, 5))
             return
-        finish = _Publication(handle, self)
-        self.queue.add(_Task(sequence, finish.step, kind="publish"))
+        sequence.publication = _Publication(handle, sequence, self)
+        self.queue.add(_Task(sequence, sequence.publication.step, kind="publish"))
 
     def _published(self, sequence: _Sequence, answer: object) -> None:
-        if isinstance(answer, Failure):  # it was never called: the run was stopped before
-            outcome = _Published("dropped")
-            failure: Failure[object] | None = answer
+        """A sequence that is published, or not, or perhaps."""
+        if not isinstance(answer, Failure):
+            self._row = 0
+            self.done.counts["uploaded"] += len(sequence.images)
+            self._ended(sequence, "published", str(answer))
+        elif sequence.publication is not None and sequence.publication.is_uncertain:
+            self._row += 1
+            self.done.counts["uncertain"] += len(sequence.images)
+            names = [image.typed for image in sequence.images]
+            self.done.failures.append(_uncertain(f"sequence {_name(sequence)}", names, answer.message))
+            if answer.code != _Uncertain.code:  # it was made, and then something else went wrong
+                self.done.failures.append(answer.at(ledger_path(self.options)))
+            self._ended(sequence, "uncertain")
         else:
-            assert isinstance(answer, _Published)
-            outcome, failure = answer, None
-        self.ledger.end(sequence.call, outcome.state, outcome.answer)
-        name, n = _name(sequence), len(sequence.images)
-        if outcome.state == "done":
-            self.done.counts["uploaded"] += n
-            self.done.sequences.append(SequenceSent(name, n, "published", outcome.answer))
-            return
-        if outcome.state == "uncertain":
-            said = outcome.error.message if outcome.error else ""
-            self.done.counts["uncertain"] += n
-            self.done.failures.append(uncertain_failure(name, n, said))
-            self.done.sequences.append(SequenceSent(name, n, "uncertain"))
-            return
-        if outcome.error is not None:
-            e = outcome.error
-            failure = Failure(None, e.code, e.message, e.hint, e.retryable, e.exit_code)
-        if failure is not None:
-            self.done.failures.append(failure.at(f"sequence {name}"))
-        self.done.counts["held"] += n
-        self.done.sequences.append(SequenceSent(name, n, "held"))
+            self._refused(sequence, answer)
 
 
-def uncertain_failure(name: str, images: int, said: str) -> Failure[str]:
-    """What to do about a sequence of which nobody knows whether it was published."""
-    because = f" ({said})" if said else ""
+def _uncertain(what: str, names: Sequence[str], said: str) -> Failure[str]:
+    """What to do about photos of which nobody knows whether they were published."""
+    which = ""
+    if names:
+        last = f" to {shown(names[-1].rpartition('/')[2])}" if len(names) > 1 else ""
+        which = f" ({shown(names[0])}{last})"
     return Failure(
-        f"sequence {name}",
-        "uncertain",
-        f"nobody knows whether its {images} images were published{because}",
+        what,
+        _Uncertain.code,
+        f"nobody knows whether its {len(names)} images{which} were published: {said}",
         "look at your uploads on the service's site; where they are missing, run again with --retry-uncertain",
-        exit_code=5,
+        exit_code=_Uncertain.exit_code,
     )
 
 
-def uncertain_calls(calls: list[Call]) -> list[Failure[str]]:
-    """The same for calls of earlier runs that died in the middle of them."""
-    return [
-        uncertain_failure(call.key[:16], len(call.items), "an earlier run ended in the middle of it")
-        for call in calls
-    ]
+def uncertain_calls(calls: Iterable[tuple[Call, Sequence[str]]]) -> list[Failure[str]]:
+    """The failures of calls of earlier runs whose outcome nobody knows; each with its photos, as typed."""
+    found = []
+    for call, names in calls:
+        when = datetime.fromtimestamp(call.at_s, UTC)
+        said = call.answer or "the run ended in the middle of it"
+        found.append(_uncertain(f"upload of {when:%Y-%m-%d %H:%M} UTC", names, said))
+    return found
+
+
+def _hinted(failure: Failure[Any]) -> Failure[Any]:
+    return replace(failure, hint=NEW_TOKEN) if failure.code == AuthError.code else failure
 
 
 def _name(sequence: _Sequence) -> str:
@@ -391,9 +462,14 @@ class _Photo:
         image, sending = self.image, self._sending
         fs = sending.context.fs
         self._file = fs.real(image.item.file)
-        self._seen = fs.status(self._file)
-        if not image.is_as_it_is:
-            self._head, self._tail_at = sending.forms.of(image.collection, image.row, image.item)
+        try:
+            self._seen = fs.status(self._file)
+            if not image.is_as_it_is:
+                self._head, self._tail_at = sending.forms.of(image.collection, image.row, image.item)
+        except OSError as e:
+            raise unreadable(image.typed, e) from e
+        except SafetyRefusal as e:  # it could be described when it was settled
+            raise _changed(image) from e
         with self._opened() as opened:
             whole = opened
             if image.size_bytes <= _CHUNK_BYTES:
@@ -417,7 +493,10 @@ class _Photo:
             self._sending.progress.moved(self.image, len(self._whole))
             return
         with self._opened() as whole:
-            while data := whole.read_at(offset, _CHUNK_BYTES):
+            while offset < self.image.size_bytes:
+                data = whole.read_at(offset, min(_CHUNK_BYTES, self.image.size_bytes - offset))
+                if not data:
+                    raise _changed(self.image)
                 offset += len(data)
                 yield data
                 self._sending.progress.moved(self.image, offset)
@@ -437,29 +516,79 @@ def _changed(image: Ready) -> UnreadableFile:
 
 
 class _Publication:
-    """The call that publishes a sequence. Made again only where the service surely did nothing."""
+    """The call that publishes a sequence, written down before and after. Made again only where the service surely
+    did nothing.
+    """
 
-    def __init__(self, handle: str, sending: _Sending) -> None:
+    def __init__(self, handle: str, sequence: _Sequence, sending: _Sending) -> None:
+        self.is_uncertain = False  # nobody knows what became of it
+        self.outcome: object = None  # as the queue has it; None where there is none yet
         self._handle = handle
+        self._sequence = sequence
         self._sending = sending
         self._attempt = 0
         self._backoff = Backoff()
 
-    def step(self) -> _Published | Again:
-        """What is known after one attempt."""
+    def step(self) -> str | Again:
+        """The service's number of what was published, after one attempt.
+
+        Raises
+        ------
+        ServiceError
+            The service refused it, or nobody knows what became of it.
+        StorageError
+            It cannot be written down; where it was made, nobody will know what became of it.
+        """
         sending = self._sending
+        with sending.published:
+            sending.publishing += 1
         try:
-            return _Published("done", sending.client.finish(self._handle, sending.organization_id))
+            made = self._made()
+        except Exception as e:
+            self.outcome = failure_of(None, e)
+            raise
+        else:
+            self.outcome = None if isinstance(made, Again) else made
+            return made
+        finally:
+            with sending.published:
+                sending.publishing -= 1
+                sending.published.notify_all()
+
+    def _made(self) -> str | Again:
+        sending = self._sending
+        options, now_s = sending.options, sending.context.clock.now_s()
+        pictures = [image.picture for image in self._sequence.images]
+        call = sending.ledger.begin(
+            sending.origin, sending.account, "publish", self._handle, pictures, now_s,
+            again=options.reupload or options.retry_uncertain,
+        )  # fmt: skip
+        self.is_uncertain = True
+        try:
+            answer = sending.client.finish(self._handle, sending.organization_id)
         except CamtrailError as e:
-            if not e.retryable:
-                return _Published("dropped", error=e)
-            if not getattr(e, "is_unheard", False):
-                return _Published("uncertain", error=e)
+            if e.retryable and not getattr(e, "is_unheard", False):
+                sending.ledger.end(call, "uncertain", e.message)
+                raise _Uncertain(e.message) from e
+            sending.ledger.end(call, "dropped")
+            self.is_uncertain = False
             self._attempt += 1
-            if self._attempt >= sending.options.max_attempts:
-                return _Published("dropped", error=e)
-            asked_s = (e.retry_after_s or 0.0) if isinstance(e, QuotaExceeded) else 0.0
-            return Again(self._backoff.delay_s(self._attempt, sending.random), asked_s, e)
+            if not e.retryable or self._attempt >= options.max_attempts:
+                raise
+            return Again(self._backoff.delay_s(self._attempt, sending.random), _asked_s(e), e)
+        except Exception:
+            sending.ledger.end(call, "uncertain")
+            raise
+        sending.ledger.end(call, "done", answer)
+        self.is_uncertain = False
+        return answer
+
+
+def _asked_s(error: CamtrailError) -> float:
+    """How long the service asks everybody to wait."""
+    if not isinstance(error, QuotaExceeded):
+        return 0.0
+    return SHORTEST_QUOTA_S if error.retry_after_s is None else error.retry_after_s
 
 
 class _Progress:
