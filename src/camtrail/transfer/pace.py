@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import threading
+from typing import Protocol
 
 from camtrail.core.clock import Clock
 from camtrail.core.errors import CamtrailError, QuotaExceeded, Unreachable
 
-__all__ = ["Pace"]
+__all__ = ["Budget", "Pace"]
 
 _FREE_ROW = 6  # failures in a row before everybody slows down
 _FIRST_S = 0.5
 _MOST_S = 10.0
+
+
+class Budget(Protocol):
+    """How much may be asked of a service in a minute or a day, by all runs together."""
+
+    def take(self) -> float:
+        """0 where one more request may go out, which is then counted; else seconds to wait, then ask again.
+
+        Raises QuotaExceeded where that would be too long for a run.
+        """
+        ...
 
 
 class Pace:
@@ -23,6 +35,7 @@ class Pace:
     longest_s : pauses in all that the service may ask for; a longer one ends the run
     limit, patience_s : so many failures in a row without any success between, over at least that time, are taken
         for a service that is not there
+    budget : what all runs share; a run ends where it is used up
 
     Notes
     -----
@@ -39,12 +52,14 @@ class Pace:
         longest_s: float = 900.0,
         limit: int = 12,
         patience_s: float = 45.0,
+        budget: Budget | None = None,
     ) -> None:
         self._clock = clock
         self._per_s = per_s
         self._longest_s = longest_s
         self._limit = limit
         self._patience_s = patience_s
+        self._budget = budget
         self._lock = threading.Lock()
         self._until_s = clock.monotonic_s()  # nobody asks before
         self._paused_s = 0.0
@@ -65,15 +80,25 @@ class Pace:
             now_s = self._clock.monotonic_s()
             if now_s < self._until_s:
                 return self._until_s - now_s
-            if self._per_s is None:
-                return 0.0
-            gained = (now_s - self._counted_s) * self._per_s
-            self._tokens = min(self._most_tokens, self._tokens + gained)
-            self._counted_s = now_s
-            if self._tokens < 1.0:
-                return (1.0 - self._tokens) / self._per_s
-            self._tokens -= 1.0
-            return 0.0
+            wait_s = 0.0 if self._per_s is None else self._rate_s(now_s, self._per_s)
+            if not wait_s and self._budget is not None:
+                wait_s = self._budget_s(self._budget)
+            if not wait_s and self._per_s is not None:
+                self._tokens -= 1.0
+            return wait_s
+
+    def _rate_s(self, now_s: float, per_s: float) -> float:
+        gained = (now_s - self._counted_s) * per_s
+        self._tokens = min(self._most_tokens, self._tokens + gained)
+        self._counted_s = now_s
+        return (1.0 - self._tokens) / per_s if self._tokens < 1.0 else 0.0
+
+    def _budget_s(self, budget: Budget) -> float:
+        try:
+            return budget.take()
+        except QuotaExceeded as e:
+            self._ended = self._ended or e
+            return e.retry_after_s or _MOST_S
 
     def wait(self) -> None:
         """Returns when a request may go out. Raises what `ended` has."""
@@ -82,7 +107,8 @@ class Pace:
                 raise self._ended
             if not (wait_s := self.start()):
                 return
-            self._clock.sleep(wait_s)
+            if self._ended is None:
+                self._clock.sleep(wait_s)
 
     def pause(self, seconds: float) -> bool:
         """Nobody asks for so long, as the service wishes; False where that is more than may be waited in all."""
