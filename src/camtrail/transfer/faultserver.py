@@ -41,6 +41,7 @@ __all__ = [
 LOG = logging.getLogger(__name__)
 
 _BUFFER_BYTES = 1 << 19
+_SPARE = 16  # buffers that wait for the next connection
 _HEAD_BYTES = 1 << 16
 _LINE_BYTES = 1 << 12
 _JOINED_BYTES = 1 << 16  # an answer up to this size goes out with its head
@@ -160,10 +161,10 @@ class _Wire:
 
     __slots__ = ("_buffer", "_end", "_start", "_view", "sock")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, buffer: bytearray) -> None:
         self.sock = sock
-        self._buffer = bytearray(_BUFFER_BYTES)
-        self._view = memoryview(self._buffer)
+        self._buffer = buffer
+        self._view = memoryview(buffer)
         self._start = self._end = 0
 
     def _fill(self) -> bool:
@@ -309,6 +310,9 @@ class FaultServer:
         self._log: deque[Logged] = deque(maxlen=_LOGGED)
         self._number = 0
         self._open: dict[socket.socket, threading.Thread] = {}
+        self._buffers: list[
+            bytearray
+        ] = []  # of connections that have ended: new memory costs more than a request
         self.set_faults(faults)
         self._listeners = _listen(list(self._apps), port)
         self._ports = {name: s.getsockname()[1] for name, s in self._listeners.items()}
@@ -379,9 +383,11 @@ class FaultServer:
         thread.start()
 
     def _serve(self, sock: socket.socket, origin: str) -> None:
+        with self._lock:
+            buffer = self._buffers.pop() if self._buffers else bytearray(_BUFFER_BYTES)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            wire = _Wire(sock)
+            wire = _Wire(sock, buffer)
             while self._one(wire, origin):
                 pass
         except _Nonsense:
@@ -393,6 +399,8 @@ class FaultServer:
             sock.close()
             with self._lock:
                 self._open.pop(sock, None)
+                if len(self._buffers) < _SPARE:
+                    self._buffers.append(buffer)
 
     def _one(self, wire: _Wire, origin: str) -> bool:
         """Answers one request; whether the connection stays."""
