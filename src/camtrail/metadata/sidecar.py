@@ -7,7 +7,7 @@ its own), part 2, 3.5 (exif and tiff namespaces); CIPA DC-010 (Exif 2.31 metadat
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -15,8 +15,10 @@ from xml.sax.saxutils import escape, unescape
 
 from camtrail.core.names import plain
 from camtrail.metadata.write import Values
+from camtrail.metadata.xmp_edit import Edit, NewText, edited
+from camtrail.metadata.xmp_packet import named
 
-__all__ = ["is_ours", "sidecar", "values_of"]
+__all__ = ["changes_of", "edited_sidecar", "is_ours", "sidecar", "values_of"]
 
 # The mark is the name of the toolkit: every program that writes the file anew puts its own there.
 _START = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="camtrail">\n'
@@ -32,6 +34,15 @@ _AFTER = """\
  </rdf:RDF>
 </x:xmpmeta>
 """
+_BLANK = """\
+ <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+  <rdf:Description rdf:about="">
+  </rdf:Description>
+ </rdf:RDF>
+</x:xmpmeta>
+"""
+_ADVICE = "let the program that wrote it save it again, or move it away"
+_IN_ANY_LANGUAGE = frozenset(("dc:description",))
 _EPOCH = datetime(1970, 1, 1)  # without zone: plain arithmetic
 _FIRST_S, _LAST_S = -62135596800.0, 253402300800.0  # years 1 to 9999
 _PARTS_OF_MINUTE = 10**8  # 1.7e-10 of a degree
@@ -58,8 +69,38 @@ def sidecar(values: Values) -> bytes:
     Places to 1e-9 of a degree, altitudes and errors to 1e-5 m, headings (0 <= h < 360) to 1e-5 of a degree, times
     to the microsecond.
     """
-    lines = (f"   <{name}>{text}</{name}>\n" for name, text in _properties(values))
+    lines = (f"   <{name}>{_as_xml(name, text)}</{name}>\n" for name, text in _properties(values))
     return _START + (_BEFORE + "".join(lines) + _AFTER).encode()
+
+
+def changes_of(values: Values) -> list[Edit]:
+    """What has a sidecar of any program say these values, too; what `sidecar` leaves out is left out here."""
+    return [NewText(named(name), text, name in _IN_ANY_LANGUAGE) for name, text in _properties(values)]
+
+
+def edited_sidecar(existing: bytes | None, changes: Sequence[Edit], name: str = "the sidecar") -> bytes:
+    """A sidecar with changes: of whatever program it is, all that it says of other properties stays as it is.
+
+    Parameters
+    ----------
+    existing : its bytes; None where there is none, and a new one is made, unless it would say nothing
+    changes : one for each property
+    name : what messages call it
+
+    Returns
+    -------
+    The same bytes where it says all of it already; none where there was none and nothing is to be said.
+
+    Raises
+    ------
+    SafetyRefusal
+        It is damaged, says a property twice, or cannot be changed without loss.
+    """
+    if existing is not None and existing.strip(b" \t\r\n\0"):
+        return edited(existing, changes, name=name, advice=_ADVICE)
+    blank = _START + _BLANK.encode()
+    new = edited(blank, changes, name=name)
+    return existing or b"" if new == blank else new
 
 
 def is_ours(data: bytes) -> bool:
@@ -129,15 +170,15 @@ def _degrees(text: str) -> float:
 
 
 def _properties(values: Values) -> Iterator[tuple[str, str]]:
-    """Names and their values, as XML."""
-    yield from _present(
-        (
-            ("tiff:Make", _text(values.make)),
-            ("tiff:Model", _text(values.model)),
-            ("tiff:Orientation", str(values.orientation) if values.orientation in range(1, 9) else None),
-            ("exif:DateTimeOriginal", _date(values.local_s, _zone(values.offset_s))),
-        )
-    )
+    """Names and their values."""
+    return ((name, text) for name, text in _told(values) if text is not None)
+
+
+def _told(values: Values) -> Iterator[tuple[str, str | None]]:
+    yield "tiff:Make", values.make
+    yield "tiff:Model", values.model
+    yield "tiff:Orientation", str(values.orientation) if values.orientation in range(1, 9) else None
+    yield "exif:DateTimeOriginal", _date(values.local_s, _zone(values.offset_s))
     if abs(values.lat_deg) <= 90.0 and abs(values.lon_deg) <= 180.0:
         yield "exif:GPSVersionID", "2.3.0.0"
         yield "exif:GPSMapDatum", "WGS-84"
@@ -151,17 +192,9 @@ def _properties(values: Values) -> Iterator[tuple[str, str]]:
         yield "exif:GPSImgDirection", _rational(heading % 360)  # 359.9999999 rounds up to 360
         yield "exif:GPSImgDirectionRef", "T"
     error = _fraction(values.error_m)
-    yield from _present(
-        (
-            ("exif:GPSHPositioningError", None if error is None else _rational(error)),
-            ("exif:GPSTimeStamp", _date(values.time_s, "Z")),
-            ("dc:description", _in_any_language(values.description)),
-        )
-    )
-
-
-def _present(properties: Iterable[tuple[str, str | None]]) -> Iterator[tuple[str, str]]:
-    return ((name, text) for name, text in properties if text is not None)
+    yield "exif:GPSHPositioningError", None if error is None else _rational(error)
+    yield "exif:GPSTimeStamp", _date(values.time_s, "Z")
+    yield "dc:description", values.description
 
 
 def _angle(degrees: float, positive: str, negative: str) -> str:
@@ -199,10 +232,6 @@ def _zone(offset_s: float) -> str:
     return f"{'-' if offset_s < 0.0 else '+'}{int(minutes) // 60:02}:{int(minutes) % 60:02}"
 
 
-def _text(text: str | None) -> str | None:
-    return None if text is None else escape(_NO_XML.sub("\ufffd", plain(text)), _ESCAPES)
-
-
-def _in_any_language(text: str | None) -> str | None:
-    inner = _text(text)
-    return None if inner is None else f"{_ALT_BEFORE}{inner}{_ALT_AFTER}"
+def _as_xml(name: str, text: str) -> str:
+    inner = escape(_NO_XML.sub("\ufffd", plain(text)), _ESCAPES)
+    return f"{_ALT_BEFORE}{inner}{_ALT_AFTER}" if name in _IN_ANY_LANGUAGE else inner
