@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,9 +25,9 @@ from camtrail.services.mapillary.sandbox import MapillarySandbox
 from camtrail.services.mapillary.wire import Endpoints
 from camtrail.transfer.faultserver import Logged
 from camtrail.transfer.http import Http
-from photos import Shot
+from photos import Shot, segment
 
-__all__ = ["IMAGES", "SEQUENCES", "Clock", "Ended", "Ride", "fill", "finishes", "photo"]
+__all__ = ["IMAGES", "SEQUENCES", "Clock", "Ended", "Ride", "fill", "finishes", "heavy", "photo"]
 
 SEQUENCES = 3
 IMAGES = 12
@@ -61,6 +62,13 @@ def photo(n: int, **more: Any) -> bytes:
         "colour": lambda x, y: (40 * (n >> (x + 4 * y) & 1), 90, 30), "size": (4, 3),
     }  # fmt: skip
     return Shot(**{**given, **more}).bytes()
+
+
+def heavy(n: int, times_65_kb: int = 50) -> bytes:
+    """The n-th photo with other data behind its EXIF: 3.2 MB."""
+    data = photo(n)
+    at = 4 + int.from_bytes(data[4:6], "big")
+    return data[:at] + segment(0xEF, b"x" * 65_000) * times_65_kb + data[at:]
 
 
 def fill(folder: Path, n: int = IMAGES, **more: Any) -> Path:
@@ -156,7 +164,8 @@ class Ride:
     def options(self, **more: Any) -> ToolOptions:
         """Options of a run; `more` are those of the upload."""
         return ToolOptions(
-            account=AccountOptions(user_name="tester"), upload=UploadOptions(ledger=str(self.ledger), **more)
+            account=AccountOptions(user_name="tester"),
+            upload=UploadOptions(**{"ledger": str(self.ledger), **more}),
         )
 
     def run(
@@ -189,6 +198,14 @@ class Ride:
             code, failures = e.exit_code, [failure_of("", e)]
         asked = self.box.requests()[before:]
         return Ended(code, failures, done, asked, self.clock.slept_s - slept_s, access.calls)
+
+    def ready(self) -> None:
+        """Runs all stages but the upload."""
+        processed(self.folder, self.home)
+
+    def sums(self, photos: Iterable[Path] = ()) -> set[str]:
+        """SHA-256 of photos; of all where none is named."""
+        return {hashlib.sha256(p.read_bytes()).hexdigest() for p in photos or self.folder.rglob("*.jpg")}
 
     def times(self) -> list[int]:
         """How often each image arrived or was published, whatever is more."""
@@ -223,7 +240,7 @@ def processed(folder: Path, home: Path) -> None:
         account=AccountOptions(user_name="tester"), upload=UploadOptions(ledger=str(home / "none.sqlite"))
     )
     made = process([str(folder)], options, Access(accounts), Context())
-    assert made.exit_code() == 0, made.result.failures
+    assert made.exit_code() == 0, (made.result.failures, made.written)
 
 
 __all__ += ["prepared", "process_and_upload", "processed", "upload"]

@@ -198,7 +198,7 @@ def _candidates(result: Result, settled: Settled) -> Iterator[_Candidate]:
             elif item.sequence is not None and item.outcome in ("located", "estimated"):
                 yield _Candidate(number, row, item, typed, f"{number} {item.sequence}", False)
             elif (own := carried(description)) is not None:
-                yield _Candidate(number, row, item, typed, f"{number} carried {own['MAPSequenceUUID']}", True)
+                yield _Candidate(number, row, item, typed, f"{number} {own['MAPSequenceUUID']}", True)
             elif item.outcome in ("located", "estimated"):
                 settled.not_ready["no sequence"] += 1
             else:

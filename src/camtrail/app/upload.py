@@ -31,6 +31,7 @@ from camtrail.core.errors import (
     SafetyRefusal,
     ServiceError,
     StorageError,
+    Unreachable,
     UnreadableFile,
     failure_of,
 )
@@ -204,13 +205,18 @@ class _Sending:
         self.forms, self.options, self.context = forms, options, context
         self.random = random.Random()  # noqa: S311 - spreads waiting, keeps no secret
         self.pace = Pace(context.clock, longest_s=options.max_wait_s)
+        self.sequences = [_Sequence(name, images) for name, images in settled.sequences.items()]
         self.queue: Queue[_Task, object] = Queue(
-            self._step, workers=options.number_threads, clock=context.clock, pace=self.pace, on_stop=self._cut
+            self._step,
+            workers=options.number_threads,
+            clock=context.clock,
+            pace=self.pace,
+            tasks=self._images(),  # lists and publications come before further ones
+            on_stop=self._cut,
         )
-        self.sequences: list[_Sequence] = []
         self.publishing = 0  # calls under way
         self.published = threading.Condition()
-        self._row = 0  # publications in a row whose outcome nobody knows
+        self.unanswered = 0  # publications in a row whose outcome nobody knows
         self._paused_until_s = 0.0
         self.done = Uploaded(
             settled.left.copy(), settled.not_ready, [], list(settled.failures), list(settled.notes)
@@ -230,8 +236,8 @@ class _Sending:
 
     def _run(self) -> None:
         try:
-            for name, images in self.settled.sequences.items():
-                self._add(_Sequence(name, images))
+            for sequence in self.sequences:
+                self._begin(sequence)
             for task, answer in self.queue:
                 self._end(task, answer)
                 if len(self.rows) >= _GROUP:
@@ -279,18 +285,21 @@ class _Sending:
         if rows:
             self.ledger.put_stored(self.origin, self.account, rows)
 
-    def _add(self, sequence: _Sequence) -> None:
-        self.sequences.append(sequence)
+    def _begin(self, sequence: _Sequence) -> None:
         for image in sequence.images:
             if image.stored is not None:
                 sequence.handles[image.session] = image.stored.handle
                 self.progress.passed(image)
-                continue
-            sequence.waiting += 1
-            photo = _Photo(image, self)
-            self.queue.add(_Task(sequence, photo.step, image))
+        sequence.waiting = len(sequence.images) - len(sequence.handles)
         if sequence.is_whole:
             self._list(sequence)
+
+    def _images(self) -> Iterator[_Task]:
+        """What is to be sent, in order."""
+        for sequence in self.sequences:
+            for image in sequence.images:
+                if image.stored is None:
+                    yield _Task(sequence, _Photo(image, self).step, image)
 
     def _end(self, task: _Task, answer: object) -> None:
         """What follows from the end of one task."""
@@ -363,21 +372,15 @@ class _Sending:
         self.queue.add(_Task(sequence, machine.step, kind="manifest"))
 
     def _publish(self, sequence: _Sequence, handle: str) -> None:
-        if self._row >= _MOST_UNCERTAIN:
-            said = f"not published in this run: nobody knows what became of the last {self._row}"
-            self._held(sequence, Failure(None, "unreachable", said, "run again later", True, 5))
-            return
         sequence.publication = _Publication(handle, sequence, self)
         self.queue.add(_Task(sequence, sequence.publication.step, kind="publish"))
 
     def _published(self, sequence: _Sequence, answer: object) -> None:
         """A sequence that is published, or not, or perhaps."""
         if not isinstance(answer, Failure):
-            self._row = 0
             self.done.counts["uploaded"] += len(sequence.images)
             self._ended(sequence, "published", str(answer))
         elif sequence.publication is not None and sequence.publication.is_uncertain:
-            self._row += 1
             self.done.counts["uncertain"] += len(sequence.images)
             names = [image.typed for image in sequence.images]
             self.done.failures.append(_uncertain(f"sequence {_name(sequence)}", names, answer.message))
@@ -418,7 +421,7 @@ def _hinted(failure: Failure[Any]) -> Failure[Any]:
 
 
 def _name(sequence: _Sequence) -> str:
-    return sequence.name.split(" ", 1)[1].removeprefix("carried ")
+    return sequence.name.split(" ", 1)[1]
 
 
 def _resumable(sending: _Sending, key: str, size: int, body_from: Callable[[int], Body]) -> Resumable:
@@ -462,8 +465,11 @@ class _Photo:
         image, sending = self.image, self._sending
         fs = sending.context.fs
         self._file = fs.real(image.item.file)
+        photos, row = sending.result.collections[image.collection].photos, image.row
         try:
-            self._seen = fs.status(self._file)
+            self._seen = seen = fs.status(self._file)
+            if (seen.size_bytes, seen.mtime_ns) != (photos.size_bytes[row], photos.mtime_ns[row]):
+                raise _changed(image)  # its picture, which is not read again, may be another one
             if not image.is_as_it_is:
                 self._head, self._tail_at = sending.forms.of(image.collection, image.row, image.item)
         except OSError as e:
@@ -512,7 +518,7 @@ class _Photo:
 
 
 def _changed(image: Ready) -> UnreadableFile:
-    return UnreadableFile(image.typed, "was changed while it was sent", "run again", retryable=True)
+    return UnreadableFile(image.typed, "was changed in the middle of the upload", "run again", retryable=True)
 
 
 class _Publication:
@@ -557,6 +563,9 @@ class _Publication:
 
     def _made(self) -> str | Again:
         sending = self._sending
+        if sending.unanswered >= _MOST_UNCERTAIN:
+            said = f"not published in this run: nobody knows what became of the last {sending.unanswered}"
+            raise Unreachable(said, "run again later")
         options, now_s = sending.options, sending.context.clock.now_s()
         pictures = [image.picture for image in self._sequence.images]
         call = sending.ledger.begin(
@@ -568,6 +577,7 @@ class _Publication:
             answer = sending.client.finish(self._handle, sending.organization_id)
         except CamtrailError as e:
             if e.retryable and not getattr(e, "is_unheard", False):
+                sending.unanswered += 1
                 sending.ledger.end(call, "uncertain", e.message)
                 raise _Uncertain(e.message) from e
             sending.ledger.end(call, "dropped")
@@ -579,6 +589,7 @@ class _Publication:
         except Exception:
             sending.ledger.end(call, "uncertain")
             raise
+        sending.unanswered = 0
         sending.ledger.end(call, "done", answer)
         self.is_uncertain = False
         return answer
