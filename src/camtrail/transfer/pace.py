@@ -13,6 +13,7 @@ __all__ = ["Budget", "Pace"]
 _FREE_ROW = 6  # failures in a row before everybody slows down
 _FIRST_S = 0.5
 _MOST_S = 10.0
+_LEAST_S = 0.001  # a shorter time may be none by the clock, and then waiting would never end
 
 
 class Budget(Protocol):
@@ -91,7 +92,7 @@ class Pace:
         gained = (now_s - self._counted_s) * per_s
         self._tokens = min(self._most_tokens, self._tokens + gained)
         self._counted_s = now_s
-        return (1.0 - self._tokens) / per_s if self._tokens < 1.0 else 0.0
+        return max(_LEAST_S, (1.0 - self._tokens) / per_s) if self._tokens < 1.0 else 0.0
 
     def _budget_s(self, budget: Budget) -> float:
         try:

@@ -106,7 +106,7 @@ class Resumable:
             self._most_bytes = 0
             return Again(self._delay_s(self._restarts), error=e, gained=self._gained)
         except ServiceError as e:
-            if not e.retryable:
+            if not e.retryable or isinstance(e, BadOffset):  # the new session for the latter was had
                 raise
             self._failures += 1
             if self._failures >= self._policy.attempts:
