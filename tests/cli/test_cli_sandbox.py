@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -52,7 +53,7 @@ def ask(url: str, token: str = "", data: bytes | None = None) -> tuple[int, Any]
             return e.code, json.loads(e.read())
 
 
-@pytest.mark.parametrize("names", [[], ["mapillary"], ["Mapillary", "mapillary"]])
+@pytest.mark.parametrize("names", [["mapillary"], ["Mapillary", "mapillary"]])
 def test_the_first_line_says_where_it_is(start, names):
     process = start(*names, "--json")
     answer = first_line(process)
@@ -72,6 +73,39 @@ def test_the_first_line_says_where_it_is(start, names):
     assert ask(f"{url}/_sandbox/received")[1]["images"] == []
 
 
+def test_all_are_served_where_none_is_named(start):
+    answer = first_line(start("--json"))
+    assert list(answer) == ["mapillary", "inaturalist"]
+    assert ask(f"{answer['mapillary']['url']}/_sandbox/received")[0] == 200
+    url = answer["inaturalist"]["url"]
+    assert answer["inaturalist"]["env"] == {"CAMTRAIL_INATURALIST_URL": url}
+    assert ask(f"{url}/v1/users/naturalist")[1]["results"][0]["observations_count"] == 8
+
+
+def test_ports_follow_one_another(start):
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    answer = first_line(start("inaturalist", "mapillary", "--json", "--port", str(port)))
+    assert answer["inaturalist"]["url"] == f"http://127.0.0.1:{port}"
+    assert answer["mapillary"]["url"] == f"http://127.0.0.1:{port + 2}"
+    (o, *_) = ask(f"{answer['inaturalist']['url']}/v1/observations")[1]["results"]
+    assert (
+        o["photos"][0]["url"].startswith(f"http://127.0.0.1:{port + 1}/") or "assets" in o["photos"][0]["url"]
+    )
+
+
+def test_data_of_ones_own(start, camtrail, tmp_path):
+    (tmp_path / "observations.json").write_text('[{"id": 5, "user": {"id": 1, "login": "ann"}}]')
+    url = first_line(start("inaturalist", "--json", "--data", str(tmp_path)))["inaturalist"]["url"]
+    assert ask(f"{url}/v1/observations?user_login=ann")[1]["results"] == [
+        {"id": 5, "user": {"id": 1, "login": "ann"}}
+    ]
+    ended = camtrail("sandbox", "mapillary", "--data", str(tmp_path))
+    assert ended.code == 2 and "mapillary cannot be given --data" in ended.err
+    ended = camtrail("sandbox", "--data", str(tmp_path / "nowhere"))
+    assert ended.code == 4 and "observations.json: is not there" in ended.err and "Traceback" not in ended.err
+
+
 @pytest.mark.skipif(os.name == "nt", reason="no such signals there")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_how_it_ends(start, number):
@@ -85,13 +119,14 @@ def test_a_signal_is_how_it_ends(start, number):
 @pytest.mark.skipif(os.name == "nt", reason="no such signals there")
 def test_for_people(start):
     process = start()
-    lines = [process.stdout.readline().decode() for _ in range(9)]
+    lines = [process.stdout.readline().decode() for _ in range(14)]
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=30)
     text = "".join(lines) + out.decode()
     url = lines[0].split()[3].rstrip(";")
     assert f"    export MAPILLARY_GRAPH_API_ENDPOINT='{url}'\n" in text
     assert "    export MAPILLARY_TOKEN=anything\n" in text
+    assert "    export INAT_TOKEN=anything\n" in text
     assert text.endswith("Ctrl-C ends it\n") and err == b""
 
 
@@ -125,7 +160,7 @@ def test_a_port_of_ones_own_and_one_that_is_taken(start, camtrail):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "there is no sandbox 'nowhere'; there are mapillary"),
+        (["nowhere"], "there is no sandbox 'nowhere'; there are mapillary, inaturalist"),
         (["--fault", "stauts=503"], "there is no action 'stauts'"),
         (["--fault", "lost,nth=0"], "nth=0 is no number from 1 on"),
         (["--port", "70000"], "'70000' is above 65535"),

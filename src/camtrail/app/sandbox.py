@@ -5,16 +5,32 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from camtrail.core.errors import UsageError
 from camtrail.core.names import shown
 from camtrail.core.options import opt
 
-__all__ = ["SANDBOXES", "Running", "Sandbox", "SandboxOptions", "start"]
+__all__ = ["SANDBOXES", "Kind", "Running", "Sandbox", "SandboxOptions", "start"]
 
-SANDBOXES = {"mapillary": "camtrail.services.mapillary.sandbox:MapillarySandbox"}
-"""Where each service has its stand-in."""
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """The stand-in of one service."""
+
+    where: str  # module:class
+    token_variable: str  # that clients take the user's token from
+    ports: int = 1  # that it listens on
+    takes_data: bool = False
+
+
+SANDBOXES = {
+    "mapillary": Kind("camtrail.services.mapillary.sandbox:MapillarySandbox", "MAPILLARY_TOKEN"),
+    "inaturalist": Kind(
+        "camtrail.services.inaturalist.sandbox:InaturalistSandbox", "INAT_TOKEN", ports=2, takes_data=True
+    ),
+}
+"""The stand-ins there are, by the service's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +44,12 @@ class SandboxOptions:
         (), "what goes wrong, in the language below; may be given several times", flag="--fault"
     )
     token: str = opt("", "the only user token that is good; any is, unless this is given", env="")
+    data: str = opt(
+        "",
+        "folder with what is served; for inaturalist observations.json, a list as the API has it under results, "
+        "and photos/ID.jpg; without it something made up",
+        env="",
+    )
 
 
 class Sandbox(Protocol):
@@ -68,20 +90,32 @@ def start(names: Sequence[str], options: SandboxOptions) -> Running:
     Raises
     ------
     UsageError
-        There is no such service, a port is taken, or a fault is none.
+        There is no such service, a port is taken, a fault is none, or data are given to who takes none.
+    InputError
+        The data cannot be used.
     """
     for name in names:
         if name not in SANDBOXES:
             raise UsageError(f"there is no sandbox {shown(name)!r}", f"there are {', '.join(SANDBOXES)}")
+    wanted = list(dict.fromkeys(names or SANDBOXES))
+    if options.data and not any(SANDBOXES[name].takes_data for name in wanted):
+        raise UsageError(f"{' and '.join(wanted)} cannot be given --data", "leave it out")
     boxes: dict[str, Sandbox] = {}
     running = Running(boxes)
+    port = options.port
     try:
-        for name in dict.fromkeys(names or SANDBOXES):
-            module, _, attribute = SANDBOXES[name].partition(":")
-            make = getattr(importlib.import_module(module), attribute)
-            port = options.port + len(boxes) if options.port else 0
-            boxes[name] = make(token=options.token, faults=options.faults, port=port)
+        for name in wanted:
+            boxes[name] = _made(SANDBOXES[name], options, port)
+            port += SANDBOXES[name].ports if port else 0
     except BaseException:
         running.close()
         raise
     return running
+
+
+def _made(kind: Kind, options: SandboxOptions, port: int) -> Sandbox:
+    module, _, attribute = kind.where.partition(":")
+    make: Any = getattr(importlib.import_module(module), attribute)
+    more = {"data": options.data} if kind.takes_data else {}
+    made: Sandbox = make(token=options.token, faults=options.faults, port=port, **more)
+    return made

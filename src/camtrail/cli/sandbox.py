@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from camtrail.app.sandbox import Running, SandboxOptions, start
+from camtrail.app.sandbox import SANDBOXES, Running, SandboxOptions, start
 from camtrail.cli.options import build
 from camtrail.cli.terminal import Run, verb
 from camtrail.core.secrets import Secret
@@ -23,8 +23,8 @@ _TICK_S = 1.0  # Windows hears of no interrupt inside a wait
 
 @verb(
     "sandbox",
-    "Serve stand-ins of the services NAMEd (mapillary), or of all, on this machine until interrupted. They answer "
-    "as the services' documentation says, keep nothing on disk, and go wrong when told to. "
+    "Serve stand-ins of the services NAMEd (mapillary, inaturalist), or of all, on this machine until interrupted. "
+    "They answer as the services' documentation says, keep nothing on disk, and go wrong when told to. "
     "GET /_sandbox/received tells what arrived, GET /_sandbox/requests what was asked, and POST /_sandbox/faults "
     "takes a JSON list of other faults.",
     SandboxOptions,
@@ -61,5 +61,5 @@ def _said(running: Running) -> None:
         click.echo(f"{name} is at {box.url}; send a client there with\n")
         for variable, value in box.environment().items():
             click.echo(f"    export {variable}='{value}'")
-        click.echo(f"    export {name.upper()}_TOKEN=anything")
-    click.echo("\nCtrl-C ends it")
+        click.echo(f"    export {SANDBOXES[name].token_variable}=anything\n")
+    click.echo("Ctrl-C ends it")
