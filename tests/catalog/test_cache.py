@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 
 import pytest
 from hypothesis import given, settings
@@ -210,18 +209,6 @@ class TestDamage:
         with pytest.raises(StorageError, match="cannot be made") as e:
             opened()
         assert "folder" in e.value.hint
-
-    @pytest.mark.skipif(sys.platform == "win32", reason="no such modes there")
-    @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="nothing is refused to root")
-    def test_what_cannot_be_kept_is_said_once(self, opened, folder, caplog):
-        cache = opened()
-        os.chmod(folder, 0o500)
-        try:
-            for i in range(3):
-                cache.put(f"k{i}", b"x")
-        finally:
-            os.chmod(folder, 0o700)
-        assert [r.levelname for r in caplog.records] == ["WARNING"]
 
     def test_a_disk_that_is_full_is_said_once(self, folder, clock, caplog):
         class Full(RealFileSystem):

@@ -178,9 +178,7 @@ class Cache:
                 self._put(plain(key), file, data)
                 if self._size_bytes > self._most_bytes:
                     self._make_room()
-            except OSError as e:
-                self._complain(e)
-            except StorageError as e:
+            except (OSError, StorageError) as e:
                 self._complain(e)
 
     def meter(self, name: str, limits: Sequence[Limit]) -> Meter:
