@@ -177,3 +177,14 @@ def test_vectors(place):
     # On the ellipsoid: (x / a)^2 + (y / a)^2 + (z / b)^2 = 1
     assert (x[0] ** 2 + x[1] ** 2) / 6378137.0**2 + x[2] ** 2 / 6356752.314245**2 == pytest.approx(1)
     assert abs(np.linalg.norm(x) - geo.EARTH_RADIUS_M) < 15_000
+
+
+class TestOnASphere:
+    def test_the_documented_distance_of_two_photos(self):
+        places = ([37.41059167], [-121.79070278], [37.41030556], [-121.78996667])
+        assert round(float(geo.on_sphere_m(*map(np.array, places))[0]), 2) == 72.38
+
+    @given(st.floats(-89, 89), st.floats(-180, 180), st.floats(-1e-2, 1e-2), st.floats(-1e-2, 1e-2))
+    def test_it_is_near_the_ellipsoid(self, lat, lon, north, east):
+        places = [np.array([v]) for v in (lat, lon, lat + north, lon + east)]
+        assert geo.on_sphere_m(*places)[0] == pytest.approx(geo.distance_m(*places)[0], rel=0.007, abs=1e-3)

@@ -12,6 +12,7 @@ __all__ = [
     "distance_m",
     "earth_centred",
     "mean_position",
+    "on_sphere_m",
     "plausible",
     "unit",
 ]
@@ -45,6 +46,18 @@ def distance_m(lat_a: Floats, lon_a: Floats, lat_b: Floats, lon_b: Floats) -> Fl
     """
     d = earth_centred(lat_a, lon_a) - earth_centred(lat_b, lon_b)
     return np.asarray(np.sqrt(np.einsum("...i,...i->...", d, d)))
+
+
+def on_sphere_m(lat_a: Floats, lon_a: Floats, lat_b: Floats, lon_b: Floats) -> Floats:
+    """Way between positions on a sphere of the mean radius, metres, as naturalists' programs give it.
+
+    Notes
+    -----
+    Haversine formula (Sinnott, 1984). At most 0.6 % beside the way on the ellipsoid; for less than that, `distance_m`.
+    """
+    a, b, c, d = (np.radians(v) for v in (lat_a, lon_a, lat_b, lon_b))
+    h = np.sin((c - a) / 2) ** 2 + np.cos(a) * np.cos(c) * np.sin((d - b) / 2) ** 2
+    return np.asarray(2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.clip(h, 0.0, 1.0))), float)
 
 
 def earth_centred(lat_deg: Floats, lon_deg: Floats) -> Floats:

@@ -22,6 +22,7 @@ UNITS: Mapping[str, Mapping[str, float]] = {
     "_s": {"": 1.0, "ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0},
     "_m": {"": 1.0, "m": 1.0, "km": 1000.0},
     "_deg": {"": 1.0, "deg": 1.0, "°": 1.0},
+    "_ratio": {"": 1.0, "%": 0.01},
 }
 """What may stand behind a number, by the unit that ends the field's name. `m` is always metres."""
 
