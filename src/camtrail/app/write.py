@@ -6,6 +6,7 @@ measured against our own times, an offset is added once, and cameras keep their 
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from camtrail.app.import_meta import ImportMeta
 from camtrail.app.process import ProcessOptions, Result
 from camtrail.app.scan import read_one
 from camtrail.app.state import Workspace, absolute, workspaces
-from camtrail.app.write_options import ImportMetaOptions, Told, WriteOptions
+from camtrail.app.write_options import ChangeOptions, ImportMetaOptions, Told, WriteOptions
 from camtrail.catalog.journal import SqliteJournal
 from camtrail.catalog.store import Catalog
 from camtrail.core import timezones
@@ -50,8 +51,11 @@ from camtrail.metadata.write import NewTags, Values, carried, differs, new_head,
 from camtrail.steps import clock
 
 __all__ = [
+    "XMP_MARK",
+    "Plan",
     "SentForms",
     "Written",
+    "apply_plans",
     "as_taken",
     "check_options",
     "copied_from",
@@ -79,6 +83,8 @@ _TURNED = (
 )
 _COURSE = "course:"  # of the track where the photo was placed, degrees: EXIF has no room for it, the next run needs it
 _COPY_OF = "copy-of:"
+XMP_MARK = "xmp"
+"""Beside the values of a change to XMP: what is found anew in EXIF is not."""
 
 
 def _number(row: read.Row, name: str) -> float:
@@ -223,13 +229,13 @@ def write(
             continue
         with journal_in(space, context, result.command) as journal:
             task.latest = _latest(journal)
-            _apply(_planned(task, written), space, journal, to, written, context)
+            apply_plans(_planned(task, written), space, journal, to, written, context)
     return written
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """One file to be written."""
+class Plan:
+    """One file that is to be written."""
 
     splice: Splice
     path: str  # of the photo, relative to the state's base
@@ -317,9 +323,9 @@ class _Task:
         return o is not None and bool(o.time.offset_time_s or o.join.use_gps_start_time)
 
 
-def _planned(task: _Task, written: Written) -> list[_Plan]:
+def _planned(task: _Task, written: Written) -> list[Plan]:
     """What is to be done, file by file; what cannot be done is among the failures."""
-    plans: dict[str, _Plan] = {}
+    plans: dict[str, Plan] = {}
     c = task.collection
     for i, (path, item, row) in enumerate(zip(c.photos.path.tolist(), c.items(), _rows(c.photos))):
         if item.outcome in ("unreadable", "unsupported"):
@@ -341,7 +347,7 @@ def _planned(task: _Task, written: Written) -> list[_Plan]:
     return list(plans.values())
 
 
-def _check_copy(plan: _Plan, first: _Plan, task: _Task) -> None:
+def _check_copy(plan: Plan, first: Plan, task: _Task) -> None:
     """Refuses one copy for two photos."""
     if task.to.write == "copy":
         raise SafetyRefusal(
@@ -510,7 +516,7 @@ def _digest(task: _Task, item: Item, source: ByteSource | None) -> bytes | None:
 # How the files come to say it.
 
 
-def _plan(task: _Task, i: int, path: str, typed: str, item: Item, row: read.Row) -> _Plan | None:
+def _plan(task: _Task, i: int, path: str, typed: str, item: Item, row: read.Row) -> Plan | None:
     """How one file comes to say what is known; None where it does already."""
     if task.to.write == "sidecar":
         return _sidecar_plan(task, i, path, typed, item, row)
@@ -523,7 +529,7 @@ def _plan(task: _Task, i: int, path: str, typed: str, item: Item, row: read.Row)
     real = task.context.fs.real(item.file)
     _check_inside(real, typed, item, task.context)
     splice = _patched(task, real, values, _marks(task, i, item, values))
-    return _Plan(splice, path, typed, _words(values))
+    return Plan(splice, path, typed, _words(values))
 
 
 def _check_inside(real: str, typed: str, item: Item, context: Context) -> None:
@@ -536,8 +542,10 @@ def _check_inside(real: str, typed: str, item: Item, context: Context) -> None:
 def _patched(task: _Task, real: str, values: Values, marks: str) -> Splice:
     """A file with new values in place of our earlier addition and these."""
     seen = task.context.fs.status(real)
+    # What was written into its XMP since lies in front of our EXIF: that stays.
+    ours = list(itertools.takewhile(lambda c: XMP_MARK not in c.tags.split(), task.latest.get(real, ())))
     with task.context.fs.source(real) as source:
-        original = _states(source, task.latest.get(real, ()))[-1]
+        original = _states(source, ours)[-1]
         before = carried(original, source) if original is not source else NewTags()
         head, tail_at = new_head(original, tags_of(values), before)
         while isinstance(original, SplicedBytes):
@@ -721,7 +729,7 @@ def _told_times(original: read.Row, told: read.Row, is_shifted: bool, is_dated: 
     return local_s, local_s - gps_s, _NAN
 
 
-def _sidecar_plan(task: _Task, i: int, path: str, typed: str, item: Item, row: read.Row) -> _Plan | None:
+def _sidecar_plan(task: _Task, i: int, path: str, typed: str, item: Item, row: read.Row) -> Plan | None:
     fs = task.context.fs
     beside = fs.real(f"{item.file}.xmp")
     old, size, seen = None, 0, None
@@ -745,7 +753,7 @@ def _sidecar_plan(task: _Task, i: int, path: str, typed: str, item: Item, row: r
     whole = sidecar.sidecar(values if old is None else _merged(old, values))
     words = _words(values)
     splice = Splice(beside, whole, size, "" if old is None else beside, words, seen)
-    return _Plan(splice, path, f"{typed}.xmp", words)
+    return Plan(splice, path, f"{typed}.xmp", words)
 
 
 def _overlaid(row: read.Row, values: Values) -> read.Row:
@@ -769,7 +777,7 @@ def _given(values: Values) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in named if value is not None and value == value]
 
 
-def _copy_plan(task: _Task, i: int, path: str, typed: str, item: Item, row: read.Row) -> _Plan | None:
+def _copy_plan(task: _Task, i: int, path: str, typed: str, item: Item, row: read.Row) -> Plan | None:
     """A new copy, or our own one with what it does not say yet."""
     fs = task.context.fs
     place = f"{task.target.rstrip('/')}/{item.path}"
@@ -785,7 +793,7 @@ def _copy_plan(task: _Task, i: int, path: str, typed: str, item: Item, row: read
             head, tail_at = new_head(source, tags_of(values)) if values else (b"", 0)
         words = _words(values) or "copy"
         of = f" {_COPY_OF}{quote(os.fsencode(path))}"
-        return _Plan(
+        return Plan(
             Splice(real, head, tail_at, photo, f"{words}{_marks(task, i, item, values)}{of}", seen),
             path, of_output, words,
         )  # fmt: skip
@@ -804,7 +812,7 @@ def _copy_plan(task: _Task, i: int, path: str, typed: str, item: Item, row: read
     if not values:
         return None
     of = f"{_marks(task, i, item, values)} {_COPY_OF}{quote(os.fsencode(path))}"
-    return _Plan(_patched(task, real, values, of), path, of_output, _words(values))
+    return Plan(_patched(task, real, values, of), path, of_output, _words(values))
 
 
 def _is_our_copy(task: _Task, real: str, source: ByteSource, copy: ByteSource) -> bool:
@@ -905,14 +913,21 @@ class SentForms:
         return splice.head, splice.tail_at
 
 
-def _apply(
-    plans: Sequence[_Plan],
+def apply_plans(
+    plans: Sequence[Plan],
     space: Workspace,
     journal: SqliteJournal,
-    options: WriteOptions,
+    options: ChangeOptions,
     written: Written,
     context: Context,
 ) -> None:
+    """Writes files of one workspace; the caller owns its folder.
+
+    Raises
+    ------
+    StorageError, CatalogError
+        The disk is full, or the journal cannot be written; what was written before is undoable.
+    """
     if options.write == "copy":
         for folder in sorted({os.path.dirname(p.splice.path) for p in plans}):
             try:

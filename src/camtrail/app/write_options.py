@@ -8,28 +8,34 @@ from typing import Any
 
 from camtrail.core.options import opt
 
-__all__ = ["MODES", "ImportMetaOptions", "Owner", "Told", "WriteOptions"]
+__all__ = ["MODES", "ChangeOptions", "ImportMetaOptions", "Owner", "Told", "WriteOptions"]
 
 MODES = ("none", "exif", "sidecar", "copy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WriteOptions:
-    """Where the answers go."""
+class ChangeOptions:
+    """How files are changed."""
 
     write: str = opt(
         "", "none, exif: into the photos; sidecar: NAME.jpg.xmp beside them; copy: into copies below -o DIR",
         choices=MODES,
     )  # fmt: skip
+    break_hardlinks: bool = opt(False, "write files of several names (hard links) under this name only")
+    touch: bool = opt(False, "let written files take the time of writing")
+    dry_run: bool = opt(False, "print what would be written, and write nothing")
+    wait: bool = opt(False, "wait for another run that owns the folder to end")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteOptions(ChangeOptions):
+    """Where the answers go."""
+
     output: str = opt("", "folder for the copies of --write copy", flag="--output", aliases=("-o", "--to"))
     description: bool = opt(
         False, "also write the Mapillary description into ImageDescription (in place of a caption)"
     )
     fix_time: bool = opt(False, "also write the corrected clock into DateTimeOriginal")
-    break_hardlinks: bool = opt(False, "write files of several names (hard links) under this name only")
-    touch: bool = opt(False, "let written files take the time of writing")
-    dry_run: bool = opt(False, "print what would be written, and write nothing")
-    wait: bool = opt(False, "wait for another run that owns the folder to end")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
