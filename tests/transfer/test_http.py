@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import certificates
 import pytest
+from clocks import FakeClock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -507,6 +508,18 @@ class TestConnections:
                     http.request("POST", f"{server.url}/")
             assert server.accepted == 3
 
+    @pytest.mark.parametrize(("rest_s", "connections"), [(29, 1), (31, 2)])
+    def test_that_rested_for_long_are_not_used(self, rest_s, connections):
+        clock = FakeClock()
+        with (
+            Scripted(keeps_saying()) as server,
+            Http([server.url], user_agent="camtrail/test", clock=clock) as http,
+        ):
+            for _ in range(2):
+                assert http.request("POST", f"{server.url}/").status == 200
+                clock.sleep(rest_s)
+            assert server.accepted == connections
+
     @pytest.mark.parametrize("method", ["GET", "POST"])
     def test_that_were_closed_meanwhile_are_noticed(self, method):
         with Scripted(says(OK)) as server, client(server) as http:
@@ -816,6 +829,28 @@ class TestClosing:
             http.close()
             thread.join(10)
         assert len(caught) == 1
+
+    def test_ends_a_connection_that_is_only_made_then(self, monkeypatch):
+        connected = line_module.Line.connect
+
+        def late(line):
+            http.close()
+            return connected(line)
+
+        monkeypatch.setattr(line_module.Line, "connect", late)
+        caught = []
+        with Scripted(waits) as server:
+            http = client(server)
+
+            def call():
+                with pytest.raises(Unreachable, match="this run ends") as e:
+                    http.request("GET", f"{server.url}/")
+                caught.append(e.value)
+
+            thread = threading.Thread(target=call)
+            thread.start()
+            thread.join(10)
+            assert len(caught) == 1
 
     def test_is_for_good(self, server):
         http = client(server.address)

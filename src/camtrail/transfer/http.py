@@ -30,6 +30,7 @@ __all__ = ["Answer", "Body", "Http", "Redirected", "Unheard", "Untrusted", "orig
 log = logging.getLogger(__name__)
 
 _PORTS = {"http": 80, "https": 443}
+_IDLE_S = 30.0
 _NONE: Mapping[str, str | Secret] = {}
 _VISIBLE = re.compile(r"[!-~]+").fullmatch
 _VALUE = re.compile(r"[ -~]*").fullmatch
@@ -121,6 +122,11 @@ class Http:
     connections : how many of an origin are kept for the next request; where more threads ask, more are made
     connect_s : how long one address may take to connect
     stall_s, least_bytes_per_s : a request that moves less than this, either way, over that time fails
+
+    Notes
+    -----
+    A connection that rested for 30 s is not used again: routers forget those that say nothing, without a word to
+    either side, and a request that is lost on one may be one that is not made twice.
     """
 
     def __init__(
@@ -273,7 +279,9 @@ class Http:
         while True:
             with self._lock:
                 line = place.idle.pop() if place.idle else None
-            if line is None or line.is_fresh():
+            if line is None:
+                return None
+            if self._clock.monotonic_s() - line.idle_since_s < _IDLE_S and line.is_fresh():
                 return line
             line.close()
 
@@ -299,7 +307,9 @@ class Http:
             if self._watchdog.is_closed:
                 raise ConnectionAbortedError
             incoming = line.connect()
-            is_whole = not self._watchdog.is_closed and line.send(head, body, progress)
+            if self._watchdog.is_closed:  # while it was made, when there was nothing yet to cut
+                raise ConnectionAbortedError
+            is_whole = line.send(head, body, progress)
             answer, stays = _read(place, incoming, method, most_bytes)
             if not is_whole and answer.status < 300:
                 raise Garbled("it answered before it had everything")
@@ -314,6 +324,7 @@ class Http:
         with self._lock:
             keep = len(place.idle) < self._connections and not self._watchdog.is_closed
             if keep:
+                line.idle_since_s = self._clock.monotonic_s()
                 place.idle.append(line)
             return keep
 

@@ -73,7 +73,16 @@ class Line:
     trust : what TLS is judged by; None for a connection without
     """
 
-    __slots__ = ("_connection", "_mark", "_sent_bytes", "_since", "_sock", "incoming", "is_overdue")
+    __slots__ = (
+        "_connection",
+        "_mark",
+        "_sent_bytes",
+        "_since",
+        "_sock",
+        "idle_since_s",
+        "incoming",
+        "is_overdue",
+    )
 
     def __init__(self, host: str, port: int, connect_s: float, trust: ssl.SSLContext | None) -> None:
         self._connection: _Plain | _Tls = (
@@ -83,6 +92,7 @@ class Line:
         )
         self._sock: socket.socket | None = None
         self.incoming: Incoming | None = None  # None until it is connected
+        self.idle_since_s = 0.0  # for who keeps it
         self.begin()
 
     @property
