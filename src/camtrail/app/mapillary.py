@@ -25,7 +25,7 @@ from camtrail.app.process import ProcessOptions, Result
 from camtrail.app.settle import Settled, carried, is_nothing_there, settle
 from camtrail.app.state import Workspace, workspaces
 from camtrail.app.upload import NEW_TOKEN, Uploaded, ledger_of, ledger_path, send, uncertain_calls
-from camtrail.app.write import SentForms, Written, check_options, locked, write
+from camtrail.app.write import Written, check_options, locked, write
 from camtrail.app.write import settle as settle_files
 from camtrail.app.write_options import ImportMetaOptions, Owner, Told, WriteOptions
 from camtrail.catalog.ledger import Ledger
@@ -370,7 +370,6 @@ def _sent(
         )  # fmt: skip
         _keep_params(result, found, context)
         done.settled, done.not_ready = found, found.not_ready
-        forms = SentForms(result, ImportMetaOptions(), context, told)
         done.uploaded = send(
             result,
             found,
@@ -379,7 +378,6 @@ def _sent(
             access.origin,
             me.id,
             organization_id,
-            forms,
             options.upload,
             context,
         )

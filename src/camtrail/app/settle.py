@@ -61,6 +61,7 @@ class Settled:
     # knows, by their numbers, each with those of its photos that are here, as typed
     failures: list[Failure[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    forms: SentForms | None = None  # makes the bytes of photos whose files lack their descriptions
 
     def images(self) -> Iterator[Ready]:
         """Every photo that goes."""
@@ -131,7 +132,7 @@ def settle(
         found |= {space.absolute(path): digest for path, digest in own.items()}
     told = Told(owner=told.owner, meta=told.meta, digests={**told.digests, **found})
     sent = _known(ledger, origin, account, [d for d in found.values() if d is not None], context)
-    forms = SentForms(result, meta, context, told, options)
+    settled.forms = forms = SentForms(result, meta, context, told, options)
     taken: dict[bytes, str] = {}
     for c in candidates:
         if c.item.file not in found:

@@ -19,7 +19,6 @@ from camtrail.app.mapillary_options import UploadOptions
 from camtrail.app.process import Result
 from camtrail.app.settle import Ready, Settled, session_of
 from camtrail.app.state import absolute
-from camtrail.app.write import SentForms
 from camtrail.catalog.ledger import Call, Ledger, Stored
 from camtrail.core.bytes import ByteSource, MemoryBytes, SplicedBytes, unreadable
 from camtrail.core.errors import (
@@ -51,6 +50,8 @@ log = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 1 << 20
 _GROUP = 64  # handles that are written down together
+# Most of what fails succeeds at once when it is sent again; ten attempts still take as long as by twos from 0.2 s.
+_BACKOFF = Backoff(first_s=0.02, factor=4.0)
 _NAMES = uuid.uuid5(uuid.NAMESPACE_OID, "camtrail upload")
 _MOST_UNCERTAIN = 3  # publications in a row whose outcome nobody knows: no further one is made
 _LAST_WORDS_S = 2.0  # that publications under way get when the run is ended
@@ -138,7 +139,6 @@ def send(
     origin: str,
     account: str,
     organization_id: str | None,
-    forms: SentForms,
     options: UploadOptions,
     context: Context,
 ) -> Uploaded:
@@ -148,9 +148,7 @@ def send(
     down before it is made; where nobody knows what became of it, it is not made again by itself. Where the ledger
     cannot be written the run ends: nothing is published that is not written down.
     """
-    return _Sending(
-        result, settled, ledger, client, origin, account, organization_id, forms, options, context
-    ).run()
+    return _Sending(result, settled, ledger, client, origin, account, organization_id, options, context).run()
 
 
 @dataclass(slots=True)
@@ -196,13 +194,12 @@ class _Sending:
         origin: str,
         account: str,
         organization_id: str | None,
-        forms: SentForms,
         options: UploadOptions,
         context: Context,
     ) -> None:
         self.result, self.settled, self.ledger, self.client = result, settled, ledger, client
         self.origin, self.account, self.organization_id = origin, account, organization_id
-        self.forms, self.options, self.context = forms, options, context
+        self.options, self.context = options, context
         self.random = random.Random()  # noqa: S311 - spreads waiting, keeps no secret
         self.pace = Pace(context.clock, longest_s=options.max_wait_s)
         self.sequences = [_Sequence(name, images) for name, images in settled.sequences.items()]
@@ -431,7 +428,7 @@ def _resumable(sending: _Sending, key: str, size: int, body_from: Callable[[int]
         size,
         body_from,
         sending.client,
-        RetryPolicy(attempts=sending.options.max_attempts),
+        RetryPolicy(attempts=sending.options.max_attempts, backoff=_BACKOFF),
         sending.random,
         lambda n: f"{stem}_{n}.{suffix}",
     )
@@ -471,7 +468,8 @@ class _Photo:
             if (seen.size_bytes, seen.mtime_ns) != (photos.size_bytes[row], photos.mtime_ns[row]):
                 raise _changed(image)  # its picture, which is not read again, may be another one
             if not image.is_as_it_is:
-                self._head, self._tail_at = sending.forms.of(image.collection, image.row, image.item)
+                assert sending.settled.forms is not None
+                self._head, self._tail_at = sending.settled.forms.of(image.collection, image.row, image.item)
         except OSError as e:
             raise unreadable(image.typed, e) from e
         except SafetyRefusal as e:  # it could be described when it was settled

@@ -87,10 +87,12 @@ class Backoff:
 
     first_s: float = 0.2
     most_s: float = 30.0
+    factor: float = 2.0
 
     def delay_s(self, attempt: int, random: Random) -> float:
-        """How long to wait after the n-th failed attempt, n from 1: anything up to `first_s` · 2ⁿ⁻¹."""
-        return random.uniform(0.0, min(self.most_s, self.first_s * 2.0 ** min(max(attempt - 1, 0), 64)))
+        """How long to wait after the n-th failed attempt, n from 1: anything up to `first_s` · `factor`ⁿ⁻¹."""
+        longest_s = self.first_s * self.factor ** min(max(attempt - 1, 0), 64)
+        return random.uniform(0.0, min(self.most_s, longest_s))
 
 
 def error_of(answer: Answer, what: str, now_s: float | None = None) -> CamtrailError | None:
