@@ -519,20 +519,33 @@ class TestOneRunAfterAnother:
         assert row(path).gps_time_s == instant(5)
 
 
+FOREIGN = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/">
+<dc:subject><rdf:Bag><rdf:li>forest</rdf:li></rdf:Bag></dc:subject></rdf:Description></rdf:RDF></x:xmpmeta>"""
+
+
 class TestSidecars:
-    def test_what_another_program_or_a_hand_wrote_is_refused(self, put, root):
-        (
-            put("a.jpg", local=local(0), lat_deg=LAT, lon_deg=LON),
-            put("b.jpg", local=local(0), lat_deg=LAT, lon_deg=LON),
-        )
-        written(root, write="sidecar")
+    def test_what_another_program_or_a_hand_wrote_stays(self, put, root):
+        for name in ("a.jpg", "b.jpg", "c.jpg"):
+            put(name, local=local(0), lat_deg=LAT, lon_deg=LON)
+        written(root, write="sidecar", device_make="First")
         ours = (root / "b.jpg.xmp").read_bytes()
-        (root / "a.jpg.xmp").write_bytes(b"<x:xmpmeta/>")
-        (root / "b.jpg.xmp").write_bytes(ours.replace(b"2026", b"2027 "))
+        foreign = FOREIGN.encode()
+        (root / "a.jpg.xmp").write_bytes(foreign)
+        (root / "b.jpg.xmp").write_bytes(ours.replace(b"</rdf:Desc", b"<!-- mine --></rdf:Desc"))
+        (root / "c.jpg.xmp").write_bytes(b"<x:xmpmeta")
         before = tree(root)
         _, done = written(root, write="sidecar", device_make="Test")
-        assert [(f.code, f.exit_code) for f in done.failures] == [("refused", 3)] * 2
-        assert "another program" in done.failures[0].message and "by hand" in done.failures[1].message
+        assert done.counts == {"written": 2, "failed": 1}
+        assert [(f.item.rpartition("/")[2], f.exit_code) for f in done.failures] == [("c.jpg", 3)]
+        merged = (root / "a.jpg.xmp").read_bytes()
+        assert b"<rdf:li>forest</rdf:li>" in merged and b"<tiff:Make>Test<" in merged
+        mine = (root / "b.jpg.xmp").read_bytes()
+        assert b"<!-- mine -->" in mine and b"<tiff:Make>Test<" in mine and b"First" not in mine
+        again = tree(root)
+        assert written(root, write="sidecar", device_make="Test")[1].counts == {"unchanged": 2, "failed": 1}
+        assert tree(root) == again
+        taken_back(root)
         assert tree(root) == before
 
     def test_a_better_place_replaces_the_first(self, put, root, tmp_path):

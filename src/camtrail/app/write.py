@@ -6,6 +6,7 @@ measured against our own times, an offset is added once, and cameras keep their 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -732,27 +733,25 @@ def _told_times(original: read.Row, told: read.Row, is_shifted: bool, is_dated: 
 def _sidecar_plan(task: _Task, i: int, path: str, typed: str, item: Item, row: read.Row) -> Plan | None:
     fs = task.context.fs
     beside = fs.real(f"{item.file}.xmp")
-    old, size, seen = None, 0, None
-    try:
+    there, old, seen = None, None, None
+    with contextlib.suppress(FileNotFoundError):
         seen = fs.status(beside)
-        size = seen.size_bytes
-        with fs.source(beside, size) as source:
-            old = sidecar.values_of(data := source.read_at(0, size))
-        if old is None:
-            who = "changed since by hand or by" if sidecar.is_ours(data) else "written by"
-            raise SafetyRefusal(
-                f"{shown(typed)}.xmp: was {who} another program", "use --write exif or copy for this photo"
-            )
-    except FileNotFoundError:
-        pass
+        with fs.source(beside, seen.size_bytes) as source:
+            there = source.read_at(0, seen.size_bytes)
+        old = sidecar.values_of(there)
     told = row if old is None else _overlaid(row, old)
     values = differs(told, _described(task, item, _wanted(task, i, item, told), told))
     if not values:
         return None
     _check_inside(beside, f"{typed}.xmp", item, task.context)
-    whole = sidecar.sidecar(values if old is None else _merged(old, values))
+    if there is None or old is not None:
+        whole = sidecar.sidecar(values if old is None else _merged(old, values))
+    else:  # another program's, or one of ours that somebody added to: all of that stays
+        whole = sidecar.edited_sidecar(there, sidecar.changes_of(values), f"{typed}.xmp")
+    if whole == there:
+        return None
     words = _words(values)
-    splice = Splice(beside, whole, size, "" if old is None else beside, words, seen)
+    splice = Splice(beside, whole, len(there or b""), "" if there is None else beside, words, seen)
     return Plan(splice, path, f"{typed}.xmp", words)
 
 
