@@ -1,0 +1,1 @@
+"""Pixels -> numbers: decoding, hashes, structural similarity, copies that were cropped or turned."""
