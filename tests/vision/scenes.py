@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
+
+REAL_DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 @lru_cache(64)

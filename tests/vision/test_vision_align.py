@@ -8,13 +8,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from scenes import again, fit, image, lit, scene
+from scenes import REAL_DATA, again, fit, image, lit, scene
 
 from camtrail.core.bytes import FileBytes
 from camtrail.vision.align import Similarity, Window, compare, fitted_tone, locate
 from camtrail.vision.decode import decode, resized
 from camtrail.vision.ssim import ssim_tiles
-from conftest import REAL_DATA
 
 LARGE = scene(1, 1600, 1200)
 WHOLE = fit(LARGE, 1024)

@@ -13,13 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from scenes import encoded, fit, image, scene
+from scenes import REAL_DATA, encoded, fit, image, scene
 
 from camtrail.core.bytes import FileBytes, MemoryBytes
 from camtrail.core.errors import UnreadableFile
 from camtrail.vision.decode import MOST_PIXELS, decode, luminance, resized
 from camtrail.vision.ssim import ssim_tiles
-from conftest import REAL_DATA
 
 SMALL = scene(1, 90, 60)
 GREY = SMALL[..., 0]
