@@ -49,7 +49,8 @@ __all__ = ["NEW_TOKEN", "SequenceSent", "Uploaded", "ledger_of", "ledger_path", 
 log = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 1 << 20
-_GROUP = 64  # handles that are written down together
+_GROUP = 64  # handles that are written down together, or more:
+_GROUP_S = 0.2  # not sooner than that after the last ones, so that a quick line never waits for the disk
 # Most of what fails succeeds at once when it is sent again; ten attempts still take as long as by twos from 0.2 s.
 _BACKOFF = Backoff(first_s=0.02, factor=4.0)
 _NAMES = uuid.uuid5(uuid.NAMESPACE_OID, "camtrail upload")
@@ -219,6 +220,8 @@ class _Sending:
             settled.left.copy(), settled.not_ready, [], list(settled.failures), list(settled.notes)
         )
         self.rows: list[tuple[bytes, Stored]] = []
+        self.kept_s = context.clock.monotonic_s()
+        self.folders: dict[str, str] = {}  # as they are called -> where they are
         self.progress = _Progress(settled, context)
 
     def run(self) -> Uploaded:
@@ -237,7 +240,7 @@ class _Sending:
                 self._begin(sequence)
             for task, answer in self.queue:
                 self._end(task, answer)
-                if len(self.rows) >= _GROUP:
+                if len(self.rows) >= _GROUP and self.context.clock.monotonic_s() >= self.kept_s + _GROUP_S:
                     self._keep()
         finally:
             self.queue.stop()
@@ -277,10 +280,24 @@ class _Sending:
                     self._failed(sequence, image, later)
             self._held(sequence)
 
+    def found(self, file: str) -> tuple[str, Status]:
+        """Where a photo is, with all links resolved, and what it is there; a folder is looked up once. Raises OSError."""
+        fs = self.context.fs
+        folder, _, name = file.rpartition("/")
+        if folder not in self.folders:
+            self.folders[folder] = fs.real(folder or "/").rstrip("/")
+        path = f"{self.folders[folder]}/{name}"
+        status = fs.status(path)
+        if status.kind == "link":
+            path = fs.real(path)
+            status = fs.status(path)
+        return path, status
+
     def _keep(self) -> None:
         rows, self.rows = self.rows, []
         if rows:
             self.ledger.put_stored(self.origin, self.account, rows)
+            self.kept_s = self.context.clock.monotonic_s()
 
     def _begin(self, sequence: _Sequence) -> None:
         for image in sequence.images:
@@ -460,11 +477,10 @@ class _Photo:
 
     def _prepare(self) -> None:
         image, sending = self.image, self._sending
-        fs = sending.context.fs
-        self._file = fs.real(image.item.file)
         photos, row = sending.result.collections[image.collection].photos, image.row
         try:
-            self._seen = seen = fs.status(self._file)
+            self._file, seen = sending.found(image.item.file)
+            self._seen = seen
             if (seen.size_bytes, seen.mtime_ns) != (photos.size_bytes[row], photos.mtime_ns[row]):
                 raise _changed(image)  # its picture, which is not read again, may be another one
             if not image.is_as_it_is:
