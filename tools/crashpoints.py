@@ -10,6 +10,7 @@ that takes 60 ms with strace instead of 500.
 from __future__ import annotations
 
 import collections
+import contextlib
 import ctypes
 import json
 import os
@@ -247,7 +248,8 @@ def _serve() -> None:
             for argv in asked["warm"]:
                 ended(["camtrail", *argv])
         elif "go" in asked:
-            os.write(go, b".")
+            with contextlib.suppress(BrokenPipeError):  # it was killed before it began
+                os.write(go, b".")
             os.close(go)
             _, status = os.waitpid(child, 0)
             answer["code"] = os.waitstatus_to_exitcode(status)
