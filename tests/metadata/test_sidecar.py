@@ -32,6 +32,7 @@ FULL = Values(
     time_s=1700000000.25,
     heading_deg=123.4,
     error_m=2.5,
+    method="camtrail estimate",
     local_s=1700003600.5,
     offset_s=3600.0,
     make="Make & Söhne",
@@ -86,6 +87,7 @@ def test_the_whole_of_it() -> None:
         "   <exif:GPSMapDatum>WGS-84</exif:GPSMapDatum>\n"
         "   <exif:GPSLatitude>47,07.40740200S</exif:GPSLatitude>\n"
         "   <exif:GPSLongitude>8,12.00000000E</exif:GPSLongitude>\n"
+        "   <exif:GPSProcessingMethod>camtrail estimate</exif:GPSProcessingMethod>\n"
         "   <exif:GPSAltitude>25/2</exif:GPSAltitude>\n"
         "   <exif:GPSAltitudeRef>1</exif:GPSAltitudeRef>\n"
         "   <exif:GPSImgDirection>617/5</exif:GPSImgDirection>\n"
@@ -377,6 +379,7 @@ def test_exiftool_reads_the_same(tmp_path: Path) -> None:
             "tiff:Make": values.make,
             "tiff:Model": values.model,
             "dc:Description": values.description,
+            "exif:GPSProcessingMethod": values.method,
         }
         expected |= {f"XMP-{name}": text for name, text in texts_of.items() if text is not None}
         if values.orientation is not None:

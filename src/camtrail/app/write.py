@@ -60,6 +60,8 @@ __all__ = [
     "as_taken",
     "check_options",
     "copied_from",
+    "copy_folder",
+    "copy_mark",
     "journal_in",
     "locked",
     "read_again",
@@ -212,7 +214,7 @@ def write(
     check_options(to, meta)
     told = told or Told()
     written = Written(to.write)
-    target = _copy_folder(to, result, context)
+    target = copy_folder(to, result, context)
     said = import_meta.import_meta(result, meta, told.meta, context, written.notes)
     if (meta.add_file_name or meta.add_import_date) and not to.description:
         written.notes.append(
@@ -263,7 +265,8 @@ def settle(space: Workspace, context: Context) -> None:
     read_again(space, [path[len(base) :] for path in changed], context)
 
 
-def _copy_folder(options: WriteOptions, result: Result, context: Context) -> str:
+def copy_folder(options: WriteOptions, result: Result, context: Context) -> str:
+    """The absolute folder of the copies; "" where there are to be none. Raises UsageError."""
     if options.write != "copy":
         return ""
     target = absolute(options.output)
@@ -381,6 +384,8 @@ def _latest(journal: SqliteJournal) -> dict[str, list[Change]]:
 
 def _wanted(task: _Task, i: int, item: Item, row: read.Row) -> Values:
     """Everything but the description; `row`: what the file says."""
+    if item.file in task.told.values:
+        return task.told.values[item.file]
     said = import_meta.keys_of(item, None, task.meta, task.said)
     has_place = item.lat_deg == item.lat_deg
     # A time by this machine's zone is a guess, unless a track agrees with it.
@@ -759,7 +764,8 @@ def _overlaid(row: read.Row, values: Values) -> read.Row:
     """What a photo and its sidecar say together."""
     cells: list[Any] = list(row)
     for name, value in _given(values):
-        cells[_AT["gps_time_s" if name == "time_s" else name]] = value
+        if name != "method":  # the reader of photos does not ask for it
+            cells[_AT["gps_time_s" if name == "time_s" else name]] = value
     if values.heading_deg == values.heading_deg:
         cells[_AT["heading_ref"]] = "T"
     if values.lat_deg == values.lat_deg:
@@ -768,6 +774,8 @@ def _overlaid(row: read.Row, values: Values) -> read.Row:
 
 
 def _merged(old: Values, new: Values) -> Values:
+    if old.method is not None and new.lat_deg == new.lat_deg:
+        old = replace(old, method=None, error_m=_NAN)  # of the position that was
     return replace(old, **dict(_given(new)))
 
 
@@ -791,7 +799,7 @@ def _copy_plan(task: _Task, i: int, path: str, typed: str, item: Item, row: read
         with fs.source(photo) as source:
             head, tail_at = new_head(source, tags_of(values)) if values else (b"", 0)
         words = _words(values) or "copy"
-        of = f" {_COPY_OF}{quote(os.fsencode(path))}"
+        of = f" {copy_mark(path)}"
         return Plan(
             Splice(real, head, tail_at, photo, f"{words}{_marks(task, i, item, values)}{of}", seen),
             path, of_output, words,
@@ -810,7 +818,7 @@ def _copy_plan(task: _Task, i: int, path: str, typed: str, item: Item, row: read
         values = differs(told, _described(task, item, _wanted(task, i, item, told), told, copy))
     if not values:
         return None
-    of = f"{_marks(task, i, item, values)} {_COPY_OF}{quote(os.fsencode(path))}"
+    of = f"{_marks(task, i, item, values)} {copy_mark(path)}"
     return Plan(_patched(task, real, values, of), path, of_output, _words(values))
 
 
@@ -842,6 +850,16 @@ def _are_same(one: ByteSource, at: int, other: ByteSource, other_at: int) -> boo
     )
 
 
+def copy_mark(path: str) -> str:
+    """What the journal notes of a copy.
+
+    Parameters
+    ----------
+    path : of the photo, relative to the state's base
+    """
+    return f"{_COPY_OF}{quote(os.fsencode(path))}"
+
+
 def copied_from(change: Change) -> str | None:
     """The photo of which a file is a copy that we made, relative to the state's base; None where it is none."""
     for word in change.tags.split():
@@ -854,7 +872,8 @@ def _words(values: Values) -> str:
     """What is written, in words: `position altitude gps-time`."""
     named = (
         ("position", values.lat_deg), ("altitude", values.alt_m), ("gps-time", values.time_s),
-        ("heading", values.heading_deg), ("accuracy", values.error_m), ("time", values.local_s),
+        ("heading", values.heading_deg), ("accuracy", values.error_m), ("method", values.method),
+        ("time", values.local_s),
         ("make", values.make), ("model", values.model), ("orientation", values.orientation),
         ("description", values.description),
     )  # fmt: skip

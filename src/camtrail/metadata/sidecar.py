@@ -43,6 +43,7 @@ _BLANK = """\
 """
 _ADVICE = "let the program that wrote it save it again, or move it away"
 _IN_ANY_LANGUAGE = frozenset(("dc:description",))
+_METHOD = "exif:GPSProcessingMethod"
 _EPOCH = datetime(1970, 1, 1)  # without zone: plain arithmetic
 _FIRST_S, _LAST_S = -62135596800.0, 253402300800.0  # years 1 to 9999
 _PARTS_OF_MINUTE = 10**8  # 1.7e-10 of a degree
@@ -133,7 +134,12 @@ _READABLE = {entity: character for character, entity in _ESCAPES.items()}
 def _values(found: dict[str, str]) -> Values:
     """Values out of properties. Raises ValueError and its like where they are none of ours."""
     known: dict[str, Any] = {}
-    for name, tag in (("make", "tiff:Make"), ("model", "tiff:Model"), ("description", "dc:description")):
+    for name, tag in (
+        ("make", "tiff:Make"),
+        ("model", "tiff:Model"),
+        ("method", _METHOD),
+        ("description", "dc:description"),
+    ):
         if tag in found:
             text = found[tag].removeprefix(_ALT_BEFORE).removesuffix(_ALT_AFTER)
             known[name] = unescape(text, _READABLE)
@@ -184,6 +190,7 @@ def _told(values: Values) -> Iterator[tuple[str, str | None]]:
         yield "exif:GPSMapDatum", "WGS-84"
         yield "exif:GPSLatitude", _angle(values.lat_deg, "N", "S")
         yield "exif:GPSLongitude", _angle(values.lon_deg, "E", "W")
+        yield _METHOD, values.method
     altitude, heading = _fraction(abs(values.alt_m)), _fraction(values.heading_deg % 360.0)
     if altitude is not None:
         yield "exif:GPSAltitude", _rational(altitude)

@@ -43,7 +43,7 @@ _EXIF_VERSION, _ORIGINAL, _OFFSET, _SUBSEC, _NOTE, _INTEROP_AT = (
     0x927C,
     0xA005,
 )
-_DATUM = 18
+_DATUM, _METHOD, _ERROR = 18, 27, 31
 _PICTURES = ((0x0111, 0x0117), (0x0201, 0x0202))  # where a thumbnail lies, and how long it is
 _LARGEST_SEGMENT = 65535
 _MOST_BEFORE = 65536  # bytes of other segments in front of the EXIF
@@ -72,6 +72,7 @@ class Values:
     time_s: float = _NAN  # the instant, for GPS date and time in UTC
     heading_deg: float = _NAN  # true north
     error_m: float = _NAN  # of the position
+    method: str | None = None  # how the position was found, ASCII; counts only together with it
     local_s: float = _NAN  # the clock reading, for DateTimeOriginal; with `offset_s` for OffsetTimeOriginal
     offset_s: float = _NAN  # what the clock reading is ahead of UTC; counts only together with `local_s`
     make: str | None = None
@@ -219,6 +220,8 @@ def _gps_tags(values: Values) -> dict[int, Value]:
         lat, lon = position
         tags[1], tags[2] = _ascii("S" if lat < 0 else "N"), _sexagesimal(abs(lat))
         tags[3], tags[4] = _ascii("W" if lon < 0 else "E"), _sexagesimal(abs(lon))
+        if values.method is not None:
+            tags[_METHOD] = _UNDEFINED, b"ASCII\0\0\0" + values.method.encode("ascii", "replace")
     alt = _altitude_mm(values.alt_m)
     if alt is not None:
         tags[5], tags[6] = (_BYTE, (int(alt < 0),)), (_RATIONAL, _ratio(abs(alt), 1000))
@@ -231,14 +234,15 @@ def _gps_tags(values: Values) -> dict[int, Value]:
         tags[16], tags[17] = _ascii("T"), (_RATIONAL, _ratio(heading, 100))
     error = _error_mm(values.error_m)
     if error is not None:
-        tags[31] = _RATIONAL, _ratio(error, 1000)
+        tags[_ERROR] = _RATIONAL, _ratio(error, 1000)
     return tags
 
 
 def differs(row: Row, values: Values) -> Values:
     """Those of the values that the file does not say yet; empty (false) where it says all.
 
-    A position in XMP counts, as the reader takes it. A clock reading and its offset are written together.
+    A position in XMP counts, as the reader takes it. A clock reading and its offset are written together, and so
+    are a position and how it was found.
 
     Parameters
     ----------
@@ -261,6 +265,7 @@ def differs(row: Row, values: Values) -> Values:
         abs(lat - values.lat_deg) <= 5e-8 and _turn(lon, values.lon_deg) <= 5e-8
     ):
         new["lat_deg"], new["lon_deg"] = values.lat_deg, values.lon_deg
+        new["method"] = values.method
         if position_in == "xmp":  # beside a position in EXIF, altitude and direction in XMP are not read
             alt = heading = _NAN
     if unlike(_altitude_mm(values.alt_m) is not None, alt, values.alt_m, 5e-3):
@@ -434,7 +439,7 @@ class _Block:
         """The block's first eight bytes as they become, and what comes behind the block."""
         first = {**carried.first, **new.first}
         exif = self._exif_values(new.exif, carried.exif)
-        gps = self._gps_values({**carried.gps, **new.gps})
+        gps = self._gps_values({**_outlived(carried.gps, new.gps), **new.gps})
         for tag, directory, values in ((_EXIF_AT, self.exif, exif), (_GPS_AT, self.gps, gps)):
             if values:
                 first[tag] = _LONG, (self.grow(directory, values),)
@@ -459,6 +464,13 @@ class _Block:
             if datum not in (b"", b"WGS84"):
                 values.setdefault(_DATUM, _ascii("WGS-84"))
         return values
+
+
+def _outlived(carried: Mapping[int, Value], new: Mapping[int, Value]) -> Mapping[int, Value]:
+    """What stays of our earlier addition: how another position was found, and its error, do not."""
+    if _METHOD in carried and 2 in new and _METHOD not in new:
+        return {tag: value for tag, value in carried.items() if tag not in (_METHOD, _ERROR)}
+    return carried
 
 
 _EMPTY_BLOCK = b"MM\0*" + struct.pack(">IHI", 8, 0, 0)
