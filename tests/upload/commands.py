@@ -51,6 +51,7 @@ class Command:
     server: Server
     home: Path
     box: MapillarySandbox
+    said: str = "said"
     pid: int = 0
 
     def environment(self) -> dict[str, str]:
@@ -65,7 +66,7 @@ class Command:
         started: Callable[[], object] = lambda: None,
     ) -> Said:
         self.home.mkdir(parents=True, exist_ok=True)
-        said = self.home / "said"
+        said = self.home / self.said
         self.pid = self.server.start(
             [str(a) for a in arguments], str(self.home), {**self.environment(), **(env or {})}, str(said)
         )
