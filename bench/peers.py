@@ -18,7 +18,7 @@ from bench.corpus import CACHE
 
 __all__ = ["WORKER", "environment", "exiftool", "mapillary_tools", "python", "versions", "work"]
 
-PACKAGES = ("exifread", "mapillary_tools", "gpxpy")
+PACKAGES = ("exifread", "mapillary_tools", "gpxpy", "Pillow", "SSIM-PIL", "scikit-image")
 _HOME = CACHE / "peers-venv"
 _DONE = _HOME / "packages.txt"
 _SCRIPTS = "Scripts" if os.name == "nt" else "bin"
@@ -54,10 +54,10 @@ def exiftool() -> str | None:
     return shutil.which("exiftool")
 
 
-def work(interpreter: str, *arguments: str) -> dict[str, object]:
+def work(interpreter: str, *arguments: str, worker: Path = WORKER) -> dict[str, object]:
     """What the worker prints, run by that interpreter. Raises RuntimeError with its last words."""
     # -P: the worker's own folder stays out of the way of the libraries.
-    command = [interpreter, "-P", str(WORKER), *arguments]
+    command = [interpreter, "-P", str(worker), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["no message"]
