@@ -62,6 +62,7 @@ class Splice:
     seen: Status | None = (
         None  # of the source before `head` was made of it: refused where it is another one now
     )
+    mtime_ns: int | None = None  # of a new file; None: as its source
 
 
 @dataclass(slots=True)
@@ -266,6 +267,8 @@ def _begin(fs: FileSystem, splice: Splice, keep_mtime: bool, break_links: bool) 
             out.close()
         if splice.source:
             fs.keep_attributes(splice.source, partial, mtime=keep_mtime or not in_place)
+        if splice.mtime_ns is not None:
+            fs.set_mtime(partial, splice.mtime_ns)
     except BaseException:
         _discard(fs, partial)
         raise
