@@ -21,7 +21,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionErr
 from camtrail.core.clock import Clock
 from camtrail.core.errors import AuthError, BadAnswer, SafetyRefusal, ServiceError, Unreachable, UsageError
 from camtrail.core.names import shown
-from camtrail.core.secrets import Secret
+from camtrail.core.secrets import Secret, redacted
 from camtrail.transfer.framing import Cut, Garbled, Incoming
 from camtrail.transfer.line import Body, Line, Watchdog
 
@@ -376,7 +376,7 @@ def _read(place: _Place, incoming: Incoming, method: str, most_bytes: int) -> tu
 
 def _redirected(place: _Place, location: str) -> Redirected:
     try:
-        host = urlsplit(location).hostname
+        host = urlsplit(redacted(location)).hostname  # which makes small letters of it
     except ValueError:
         host = None
     return Redirected(
