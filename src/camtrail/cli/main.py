@@ -45,6 +45,7 @@ VERBS = {
         "write what is known into the photos, sidecars or copies; undoable",
     ),
     "undo": ("camtrail.cli.write:undo", "take back, byte for byte, what a run wrote"),
+    "dates": ("camtrail.cli.dates:dates", "find capture times in file names, for copies or photos"),
     "export": (
         "camtrail.cli.export:export",
         "write what is known as GeoJSON, GPX, KML, CSV or a description",

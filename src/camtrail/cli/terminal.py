@@ -260,6 +260,7 @@ class _Verb(click.Command):
 
 def all_classes(mine: Iterable[type[Any]]) -> list[type[Any]]:
     """Every option dataclass of every verb: what a configuration may set."""
+    from camtrail.app.dates_options import DatesOptions
     from camtrail.app.export import ExportOptions
     from camtrail.app.mapillary_options import ToolOptions
     from camtrail.app.process import ProcessOptions
@@ -267,7 +268,7 @@ def all_classes(mine: Iterable[type[Any]]) -> list[type[Any]]:
     from camtrail.app.undo import UndoOptions
     from camtrail.app.write_options import ImportMetaOptions, WriteOptions
 
-    written = (WriteOptions, ImportMetaOptions, UndoOptions, ToolOptions)
+    written = (DatesOptions, WriteOptions, ImportMetaOptions, UndoOptions, ToolOptions)
     every = (ProcessOptions, ExportOptions, ReportOptions, VerdictOptions, *written, *source_classes(), *mine)
     return [leaf for c in every for leaf in leaves(c)]
 
@@ -296,17 +297,22 @@ def failure_data(f: Failure[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def show(run: Run, result: Result, *, rest: str, summary: str = "", **more: Any) -> None:
-    """A result for people: counts, at most 20 problems, where the rest is; or as JSON."""
+def show(
+    run: Run, result: Result, *, rest: str, summary: str = "", is_brief: bool = False, **more: Any
+) -> None:
+    """A result for people: counts, at most 20 problems, where the rest is; or as JSON.
+
+    `is_brief`: of the counts and problems of places nothing, which this verb is not about.
+    """
     run.end()
     if run.json:
         click.echo(as_json(result, **more))
         return
     if not run.quiet:
-        counts = result.counts()
+        counts = {} if is_brief else result.counts()
         for outcome, count in counts.items():
             click.echo(f"{count:9,}  {outcome.replace('_', ' ')}")
-        if not counts:
+        if not counts and not is_brief:
             click.echo("        0  photos")
         if summary:
             click.echo(summary)
@@ -319,7 +325,8 @@ def show(run: Run, result: Result, *, rest: str, summary: str = "", **more: Any)
         return
     for note in result.notes:
         click.echo(f"note: {note}")
-    problems(result, rest)
+    if not is_brief:
+        problems(result, rest)
     for output in result.outputs:
         click.echo(f"wrote {shown(output)}")
 
