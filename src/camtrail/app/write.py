@@ -384,8 +384,9 @@ def _latest(journal: SqliteJournal) -> dict[str, list[Change]]:
 
 def _wanted(task: _Task, i: int, item: Item, row: read.Row) -> Values:
     """Everything but the description; `row`: what the file says."""
-    if item.file in task.told.values:
-        return task.told.values[item.file]
+    given: Values | None = task.told.values.get(item.file)
+    if given is not None:
+        return given
     said = import_meta.keys_of(item, None, task.meta, task.said)
     has_place = item.lat_deg == item.lat_deg
     # A time by this machine's zone is a guess, unless a track agrees with it.

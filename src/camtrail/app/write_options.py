@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from camtrail.core.options import opt
-
-if TYPE_CHECKING:
-    from camtrail.metadata.write import Values
 
 __all__ = ["MODES", "ChangeOptions", "ImportMetaOptions", "Owner", "Told", "WriteOptions"]
 
@@ -79,4 +76,4 @@ class Told:
     owner: Owner = field(default_factory=Owner)
     meta: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # MAP keys, by absolute path
     digests: Mapping[str, bytes | None] = field(default_factory=dict)  # of pictures, by absolute path
-    values: Mapping[str, Values] = field(default_factory=dict)  # in place of what is known, by absolute path
+    values: Mapping[str, Any] = field(default_factory=dict)  # Values in place of what is known, by path
