@@ -263,12 +263,23 @@ def all_classes(mine: Iterable[type[Any]]) -> list[type[Any]]:
     from camtrail.app.dates_options import DatesOptions
     from camtrail.app.export import ExportOptions
     from camtrail.app.mapillary_options import ToolOptions
+    from camtrail.app.places_options import ApplyOptions, BuildOptions
     from camtrail.app.process import ProcessOptions
     from camtrail.app.report import ReportOptions
     from camtrail.app.undo import UndoOptions
     from camtrail.app.write_options import ImportMetaOptions, WriteOptions
+    from camtrail.steps.places import PlaceOptions
 
-    written = (DatesOptions, WriteOptions, ImportMetaOptions, UndoOptions, ToolOptions)
+    written = (
+        DatesOptions,
+        WriteOptions,
+        ImportMetaOptions,
+        UndoOptions,
+        ToolOptions,
+        PlaceOptions,
+        BuildOptions,
+        ApplyOptions,
+    )
     every = (ProcessOptions, ExportOptions, ReportOptions, VerdictOptions, *written, *source_classes(), *mine)
     return [leaf for c in every for leaf in leaves(c)]
 
