@@ -53,7 +53,7 @@ VERBS = {
     "report": ("camtrail.cli.export:report", "write what is known as one HTML page"),
     "status": ("camtrail.cli.status:status", "what is known of folders, and which runs there were"),
     "why": ("camtrail.cli.status:why", "everything known of one photo, and where it comes from"),
-    "places": ("camtrail.cli.places:places", "places by time: a table of them, and photos without one get theirs"),
+    "places": ("camtrail.cli.places:places", "places by time, as a table; photos without one get theirs"),
     "mapillary": ("camtrail.cli.mapillary:mapillary", "Mapillary's tools: stages, accounts, upload"),
     "sandbox": ("camtrail.cli.sandbox:sandbox", "stand-in services on this machine, to rehearse with"),
 }
