@@ -14,13 +14,20 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from statistics import median
 
-from bench import agree, peers, rows_places, rows_program, rows_read, rows_steps, rows_write
+from bench import agree, peers, rows_places, rows_program, rows_read, rows_steps, rows_upload, rows_write
 from bench.corpus import CACHE, Corpus, corpus
 from bench.rows import Measure, Missing, Pair, Room, Row
 
 __all__ = ["ROWS", "main"]
 
-ROWS = (*rows_read.ROWS, *rows_program.ROWS, *rows_steps.ROWS, *rows_places.ROWS, *rows_write.ROWS)
+ROWS = (
+    *rows_read.ROWS,
+    *rows_program.ROWS,
+    *rows_steps.ROWS,
+    *rows_places.ROWS,
+    *rows_write.ROWS,
+    *rows_upload.ROWS,
+)
 
 _PAGE = Path(__file__).resolve().parent.parent / "BENCHMARKS.md"
 _ROUNDS = 5

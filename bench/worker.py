@@ -1,7 +1,7 @@
 """One library, one task, one process: times it and prints JSON.
 
 Run by the interpreter that has the library: `python -P worker.py TASK ARGUMENT…`. Needs nothing else of this
-package, so that the peers' environment stays theirs. Single thread.
+package, so that the peers' environment stays theirs. Single thread, but for uploads.
 """
 
 from __future__ import annotations
@@ -485,8 +485,94 @@ def duplicates(photos: str) -> dict[str, object]:
     return {"items": n, "seconds": seconds}
 
 
+_CONNECTIONS = 4
+
+
+def upload(url: str, folder: str, ledger: str) -> dict[str, object]:
+    """The workflow of `camtrail mapillary upload`. The clock runs while photos are read, hashed and sent."""
+    from camtrail.app import mapillary
+    from camtrail.app.accounts import Accounts
+    from camtrail.app.context import Context
+    from camtrail.app.mapillary_options import ToolOptions, UploadOptions
+    from camtrail.core.secrets import Secret
+
+    accounts = Accounts(f"{ledger}.toml", url, environment_token=Secret("bench"), keyring=False)
+    options = ToolOptions(upload=UploadOptions(number_threads=_CONNECTIONS, ledger=ledger))
+    done = mapillary.upload([folder], options, mapillary.Access(accounts, url), Context())
+    assert done.uploaded is not None and done.exit_code() == 0, done
+    return {"items": done.uploaded.counts["uploaded"], "seconds": done.uploaded.elapsed_s}
+
+
+def bare(url: str, listed: str) -> dict[str, object]:
+    """The same requests by the least that makes them: the bytes that are there, the bytes, their list, its publication."""
+    import threading
+    from hashlib import sha256
+    from http.client import HTTPConnection
+    from queue import Empty, SimpleQueue
+    from urllib.parse import urlsplit
+
+    files = Path(listed).read_text().splitlines()
+    host = urlsplit(url).netloc
+    handles = [""] * len(files)
+    todo: SimpleQueue[int] = SimpleQueue()
+    for i in range(len(files)):
+        todo.put(i)
+
+    def asked(line: HTTPConnection, method: str, path: str, body: bytes | None, **headers: str) -> Any:
+        line.request(method, path, body, {"Authorization": "OAuth bench", **headers})
+        answer = line.getresponse()
+        data = answer.read()
+        assert answer.status == 200, answer.status
+        return json.loads(data)
+
+    def sent(line: HTTPConnection, data: bytes, suffix: str) -> str:
+        path = f"/mapillary_public_uploads/{sha256(data).hexdigest()}{suffix}"
+        offset = asked(line, "GET", path, None)["offset"]
+        return str(asked(line, "POST", path, data[offset:], Offset=str(offset))["h"])
+
+    def work() -> None:
+        line = HTTPConnection(host)
+        while True:
+            try:
+                i = todo.get_nowait()
+            except Empty:
+                return line.close()
+            handles[i] = sent(line, Path(files[i]).read_bytes(), ".jpg")
+
+    start = perf_counter()
+    threads = [threading.Thread(target=work) for _ in range(_CONNECTIONS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    line = HTTPConnection(host)
+    images = {"image_handles": handles, "upload_type": "images", "version": "1"}
+    call = {
+        "file_handle": sent(line, json.dumps(images).encode(), ".json"),
+        "file_type": "mly_bundle_manifest",
+    }
+    asked(line, "POST", "/finish_upload", json.dumps(call).encode())
+    seconds = perf_counter() - start
+    line.close()
+    return {"items": len(files), "seconds": seconds}
+
+
+def dumped(description: str) -> dict[str, object]:
+    """SHA-256 of what mapillary_tools makes of each photo before it sends it, sorted."""
+    from hashlib import sha256
+
+    from mapillary_tools.serializer.description import (  # type: ignore[import-not-found]
+        DescriptionJSONSerializer,
+    )
+    from mapillary_tools.uploader import CachedImageUploader  # type: ignore[import-not-found]
+
+    found = DescriptionJSONSerializer.deserialize(Path(description).read_bytes())
+    return {"sums": sorted(sha256(CachedImageUploader.dump_image_bytes(m)).hexdigest() for m in found)}
+
+
 TASKS: dict[str, Callable[..., dict[str, object]]] = {
-    task.__name__: task for task in (headers, places, write, undo, track, join, sequence, duplicates)
+    task.__name__: task
+    for task in (headers, places, write, undo, upload, bare, dumped, track, join, sequence, duplicates)
 }
 
 
