@@ -14,7 +14,17 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from statistics import median
 
-from bench import agree, peers, rows_places, rows_program, rows_read, rows_steps, rows_upload, rows_write
+from bench import (
+    agree,
+    peers,
+    rows_places,
+    rows_program,
+    rows_read,
+    rows_steps,
+    rows_upload,
+    rows_vision,
+    rows_write,
+)
 from bench.corpus import CACHE, Corpus, corpus
 from bench.rows import Measure, Missing, Pair, Room, Row
 
@@ -27,6 +37,7 @@ ROWS = (
     *rows_places.ROWS,
     *rows_write.ROWS,
     *rows_upload.ROWS,
+    *rows_vision.ROWS,
 )
 
 _PAGE = Path(__file__).resolve().parent.parent / "BENCHMARKS.md"
