@@ -55,6 +55,7 @@ VERBS = {
     "why": ("camtrail.cli.status:why", "everything known of one photo, and where it comes from"),
     "places": ("camtrail.cli.places:places", "places by time, as a table; photos without one get theirs"),
     "mapillary": ("camtrail.cli.mapillary:mapillary", "Mapillary's tools: stages, accounts, upload"),
+    "inaturalist": ("camtrail.cli.inaturalist:inaturalist", "match photos with observations on iNaturalist"),
     "sandbox": ("camtrail.cli.sandbox:sandbox", "stand-in services on this machine, to rehearse with"),
 }
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
@@ -167,6 +167,7 @@ class Observation:
     taxon: Taxon | None
     photos: tuple[ObservationPhoto, ...]  # in their order; without those that are gone
     url: str
+    identified: tuple[Taxon, ...] = ()  # all that somebody took it for, also formerly; those that can be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +243,7 @@ def observation_in(value: Any) -> Observation:
         taxon=_taxon(found),
         photos=_photos(found),
         url=f"https://www.inaturalist.org/observations/{number}",
+        identified=tuple(_identified(found.get("identifications"))),
     )
 
 
@@ -429,6 +431,20 @@ def _taxon(found: _Reader) -> Taxon | None:
     ancestors = _ancestors(value, number) or _known_ancestors(found.get("identifications"), number)
     rank, common = taxon.text("rank").lower(), taxon.text("preferred_common_name")
     return Taxon(number, name, rank, common, ancestors)
+
+
+def _identified(identifications: Any) -> Iterator[Taxon]:
+    """The taxa that identifications name, and those that the observation had before them."""
+    for identification in identifications if isinstance(identifications, list) else ():
+        for key in ("taxon", "previous_observation_taxon"):
+            value = identification.get(key) if isinstance(identification, dict) else None
+            try:
+                taxon = _Reader(value, "taxon")
+                name, common = taxon.text("name"), taxon.text("preferred_common_name")
+                if name:
+                    yield Taxon(taxon.id("id"), name, taxon.text("rank").lower(), common)
+            except _Unreadable:
+                continue
 
 
 def _known_ancestors(identifications: Any, number: int) -> tuple[Taxon, ...]:
