@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from camtrail.services.mapillary.sandbox import MapillarySandbox
+from crashpoints import Server
 
+from .commands import served
 from .rides import Ride, fill, prepared, processed
 
 
@@ -32,4 +34,11 @@ def ride(template: Path, tmp_path: Path) -> Iterator[Ride]:
 def foreign() -> Iterator[MapillarySandbox]:
     """A host that nobody has any business with."""
     with MapillarySandbox() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Starts commands quickly."""
+    with served(tmp_path_factory.mktemp("served")) as running:
         yield running

@@ -8,7 +8,6 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ import pytest
 from camtrail.services.mapillary.sandbox import MapillarySandbox
 from crashpoints import Server
 
-from .commands import Command, Stopper, served
+from .commands import Command, Stopper
 from .rides import fill
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs fork")
@@ -48,12 +47,6 @@ TROUBLE = {
     "a publication of which nobody knows": ["lost,path=/finish_upload"],
     "nothing answers": ["reset=0"],
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served(tmp_path_factory.mktemp("served")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

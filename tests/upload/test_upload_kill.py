@@ -9,7 +9,6 @@ import shutil
 import signal
 import sqlite3
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -17,18 +16,12 @@ import pytest
 
 from crashpoints import Server
 
-from .commands import Command, Said, Stopper, served
+from .commands import Command, Said, Stopper
 from .rides import fill, heavy
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no kill -9 and no fork")
 
 N = 20  # photos, four a sequence
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served(tmp_path_factory.mktemp("served")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

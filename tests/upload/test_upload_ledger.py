@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from camtrail.catalog.ledger import Ledger
 from camtrail.core.errors import StorageError
 from crashpoints import TRACE_ALL, Server, injection, points
 
-from .commands import Command, Stopper, served
+from .commands import Command, Stopper
 from .rides import IMAGES, Ride, fill, prepared
 
 WRITES = ("put_account", "put_stored", "begin", "end")
@@ -84,12 +83,6 @@ def test_whichever_write_fails(
             assert again.code == (5 if expected else 0), report
             in_doubt += failed[:1] if expected else []
     assert in_doubt
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served(tmp_path_factory.mktemp("served")) as running:
-        yield running
 
 
 @pytest.mark.strace

@@ -22,10 +22,9 @@ N = 8
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
-    home = tmp_path_factory.mktemp("served")
-    with served(home / "one") as one, served(home / "two") as two:
-        yield one, two
+def servers(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
+    with served(tmp_path_factory.mktemp("served")) as other:
+        yield server, other
 
 
 class Both:

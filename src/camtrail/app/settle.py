@@ -24,6 +24,7 @@ from camtrail.metadata import jpeg, picture
 
 __all__ = ["Ready", "Sent", "Settled", "carried", "is_nothing_there", "session_of", "settle"]
 
+_MOST_NAMED = 3
 _HANDLES_LAST_S = 36 * 3600.0  # the service keeps what was sent and not published for two days
 
 
@@ -134,6 +135,7 @@ def settle(
     sent = _known(ledger, origin, account, [d for d in found.values() if d is not None], context)
     settled.forms = forms = SentForms(result, meta, context, told, options)
     taken: dict[bytes, str] = {}
+    copies: list[tuple[str, str]] = []
     for c in candidates:
         if c.item.file not in found:
             settled.left["failed"] += 1
@@ -150,7 +152,7 @@ def settle(
                 continue
             if digest in taken:
                 settled.left["duplicate"] += 1
-                settled.notes.append(f"{shown(c.typed)}: is the same picture as {shown(taken[digest])}")
+                copies.append((c.typed, taken[digest]))
                 continue
             ready = _ready(c, digest, sent.stored.get(digest), forms, context)
         except CamtrailError as e:
@@ -162,7 +164,17 @@ def settle(
         settled.sequences.setdefault(c.sequence, []).append(ready)
     for images in settled.sequences.values():
         images.sort(key=lambda r: _order(r.item))
+    settled.notes += _told_of_copies(copies)
+    if settled.not_ready["no sequence"]:
+        settled.notes.append("camtrail mapillary process puts photos into sequences")
     return settled
+
+
+def _told_of_copies(copies: list[tuple[str, str]]) -> list[str]:
+    said = [f"{shown(name)}: is the same picture as {shown(other)}" for name, other in copies[:_MOST_NAMED]]
+    if len(copies) > _MOST_NAMED:
+        said.append(f"{len(copies) - _MOST_NAMED:,} more photos are the same pictures as others")
+    return said
 
 
 def is_nothing_there(result: Result) -> bool:
