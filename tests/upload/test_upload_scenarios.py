@@ -9,10 +9,22 @@ from typing import Any
 
 import pytest
 
+from camtrail.app.accounts import Accounts, authenticate_by_password
+from camtrail.app.mapillary_service import origin_of
+from camtrail.core.errors import (
+    AuthError,
+    BadAnswer,
+    CamtrailError,
+    QuotaExceeded,
+    SafetyRefusal,
+    Unreachable,
+)
+from camtrail.core.secrets import Secret
 from camtrail.services.mapillary.sandbox import MapillarySandbox
 from camtrail.transfer.faultserver import Logged
+from camtrail.transfer.http import Http, Unheard
 
-from .rides import IMAGES, SEQUENCES, Ended, Ride, finishes
+from .rides import IMAGES, SEQUENCES, Clock, Ended, Ride, finishes
 
 ME = "path=/me"
 OFFSET = "method=GET,path=/mapillary_public_uploads/*.jpg"
@@ -188,11 +200,11 @@ def throttled() -> list[Case]:
         once("429, finish: made again", slow("30"), FINISH, slept_s=30),
         once("503 with a time, body", "status=503,retry-after=40", BODY, slept_s=40),
         once("503, finish: made again", "status=503", FINISH),
-        always("429 always, a day", slow("86400"), BODY, code=5, most=30, slept_s=800),
+        always("429 always, a day", slow("86400"), BODY, code=5, most=30, slept_s=600),
         always("429 always, 0 s", slow("0"), BODY, code=5, most=120),
         always("429 always, nothing said", slow(""), OFFSET, code=5, slept_s=300),
         always("429 always, me", slow("86400"), ME, code=5, most=5),
-        always("429 always, finish", slow("60"), FINISH, code=5, most=80, slept_s=500),
+        always("429 always, finish", slow("60"), FINISH, code=5, most=80, slept_s=400),
     ]  # fmt: skip
 
 
@@ -314,3 +326,73 @@ def holds(ride: Ride, ended: Ended, report: str) -> None:
 
 def _is_ours(request: Logged) -> bool:
     return request.authorization and not request.cookie
+
+
+@pytest.mark.parametrize("refusals", [2, 99])
+def test_a_publication_whose_connection_is_refused_was_none(
+    ride: Ride, monkeypatch: pytest.MonkeyPatch, refusals: int
+) -> None:
+    """The upload goes on elsewhere, so that one host can be away while the other is there."""
+    left = refusals
+    request = Http.request
+
+    def refusing(http: Http, method: str, url: str, **more: Any) -> Any:
+        nonlocal left
+        if url.endswith("/finish_upload") and left > 0:
+            left -= 1
+            raise Unheard("127.0.0.1:9 cannot be reached (Connection refused)", "run again")
+        return request(http, method, url, **more)
+
+    monkeypatch.setattr(Http, "request", refusing)
+    ended = ride.run()
+    assert ended.code == (0 if refusals == 2 else 5), ended
+    assert ended.counts == ({"uploaded": IMAGES} if refusals == 2 else {"held": IMAGES}), ended
+    holds(ride, ended, str(ended))
+    left = 0
+    again = ride.run()
+    assert again.code == 0 and ride.times() == [1] * IMAGES, again
+
+
+class TestLogin:
+    def login(self, ride: Ride) -> Accounts:
+        accounts = Accounts(str(ride.home / "config.toml"), origin_of(ride.box.url), keyring=False)
+        authenticate_by_password(
+            accounts, "anna", "anna@example.com", Secret("correct-horse"), client_token=Secret("MLY|client|token"),
+            base_url=ride.box.url, clock=Clock(),
+        )  # fmt: skip
+        return accounts
+
+    @pytest.mark.parametrize("where", ["path=/login", "path=/me"])
+    @pytest.mark.parametrize(
+        "to", ["FOREIGN/login", "https://example.com/", "http://example.com/", "/elsewhere"]
+    )
+    def test_that_is_redirected_goes_nowhere_else(
+        self, ride: Ride, foreign: MapillarySandbox, where: str, to: str
+    ) -> None:
+        before = len(foreign.requests())
+        ride.box.set_faults([f"redirect={to.replace('FOREIGN', foreign.url)},{where}"])
+        with pytest.raises(SafetyRefusal, match="nothing was sent there"):
+            self.login(ride)
+        assert len(foreign.requests()) == before and not list(ride.home.glob("**/tokens.json"))
+        ride.box.set_faults([])
+        assert self.login(ride).find("anna") is not None
+
+    @pytest.mark.parametrize(
+        ("fault", "error"),
+        [
+            ("status=401", AuthError), ("status=503,times=1", None), ("status=500", Unreachable), ("html", BadAnswer),
+            ("json=[]", BadAnswer), ('json={"access_token": 5}', BadAnswer), ("lost,times=1", None), ("reset=0", Unreachable),
+            ("status=429,retry-after=5,times=1", None), ("status=429,retry-after=86400", QuotaExceeded),
+        ],
+    )  # fmt: skip
+    def test_that_fails_keeps_nothing(
+        self, ride: Ride, fault: str, error: type[CamtrailError] | None
+    ) -> None:
+        ride.box.set_faults([f"{fault},path=/login"])
+        if error is not None:
+            with pytest.raises(error) as caught:
+                self.login(ride)
+            assert "correct-horse" not in str(caught.value) and len(ride.box.requests()) <= 5
+            assert not list(ride.home.glob("**/tokens.json"))
+        ride.box.set_faults([])
+        assert self.login(ride).find("anna") is not None
