@@ -576,10 +576,12 @@ class _Comparison:
         ours = self._features(rows, self._ours, self._shot, self._refuse)
         theirs = self._features(columns, self._theirs, self._view, self._miss)
         part = np.ix_(rows, columns)
+        clock = np.array([self.locals[i].local_s - self.clock_s for i in rows])
+        wall = np.array([self.online[j].observation.local_s for j in columns])
         found, measured = best_pairs(
             [self._shot(i) for i in rows], [self._view(j) for j in columns], ours, theirs, possible[part],
             SIZES[self.options.image_size], self.done.threshold, self.options.device, named[part], second_look,
-            lambda n, total: self.context.progress("compare", n, total),
+            np.abs(np.subtract.outer(clock, wall)), lambda n, total: self.context.progress("compare", n, total),
         )  # fmt: skip
         return rows, columns, found, measured
 

@@ -30,7 +30,7 @@ _LEAST_ALIKE = 0.35  # correlation of signatures below which pictures are not co
 _NEAR = 0.2  # what a candidate may be less alike than the best
 _TURNED_ALIKE = 0.8  # the same from which on a turned picture is looked at
 _CLOSELY = 2  # candidates of each photo for the second look
-_MOST_SKETCHED = 20_000  # pairs whose corners are compared: 20 s on one core
+_MOST_SKETCHED = 6_000  # pairs whose corners are compared: 6 s on one core
 _LEAST_DETAIL = 0.6  # likeness of what shows something; below it two are alike only in what is plain
 _LEAST_NAMED = 0.6  # likeness that is enough for pairs of one name; other pictures reach 0.46
 _DOUBT = 0.15  # what the score at half the size may lack for the whole size to be looked at
@@ -150,6 +150,7 @@ def best_pairs(
     device: str = "cpu",
     sure: Bools | None = None,
     second_look: bool = True,
+    apart_s: Floats | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[list[Likeness], dict[tuple[int, int], Looked]]:
     """Which pictures are the same, by one assignment of all; and every pair that was compared.
@@ -160,6 +161,7 @@ def best_pairs(
     size_px : longer side at which they are compared
     sure : (n, m) pairs that something else speaks for; they are compared in any case, and what is half alike is enough
     second_look : whether what stays without a partner is looked at again
+    apart_s : (n, m) time between them, NaN where unknown: of very many that stay only the nearest are looked at again
 
     Notes
     -----
@@ -194,7 +196,10 @@ def best_pairs(
         reached = score >= threshold
         open_: Bools = np.logical_and.outer(~reached.any(axis=1), ~reached.any(axis=0))
         doubtful = (possible | named) & known & open_
-        measure(_candidates(doubtful, named, local_features, online_features), closely=True)
+        measure(_listed(doubtful & (score >= threshold - _DOUBT)), closely=True)
+        reached = _scores(measured, alike.shape) >= threshold
+        doubtful &= np.logical_and.outer(~reached.any(axis=1), ~reached.any(axis=0))
+        measure(_candidates(doubtful, named, apart_s, local_features, online_features), closely=True)
         score = _scores(measured, alike.shape)
     score[named & (score >= _LEAST_NAMED)] += 1.0
     found = assign(score, threshold)
@@ -281,14 +286,17 @@ def _nearest(alike: Floats, least: float) -> set[tuple[int, int]]:
     return pairs
 
 
-def _candidates(doubtful: Bools, named: Bools, local: Features, online: Features) -> set[tuple[int, int]]:
+def _candidates(
+    doubtful: Bools, named: Bools, apart_s: Floats | None, local: Features, online: Features
+) -> set[tuple[int, int]]:
     """Pairs that a second look is worth: their corners agree, a quarter turn makes them alike, or they are named."""
     if not doubtful.any():
         return set()
     turned = np.where(doubtful, _turned(local.light, online.light), np.nan)
     alike = np.where(doubtful, local.light @ online.light.T, np.nan)
     agree = np.full(doubtful.shape, np.nan)
-    pairs = list(islice(_by_likeness(np.fmax(turned, alike)), _MOST_SKETCHED))
+    apart = np.zeros(doubtful.shape) if apart_s is None else np.nan_to_num(apart_s, nan=np.inf)
+    pairs = list(islice(_by_time(np.where(doubtful, apart, np.nan)), _MOST_SKETCHED))
 
     def count(pair: tuple[int, int]) -> int:
         ours, theirs = local.corners[pair[0]], online.corners[pair[1]]
@@ -308,10 +316,11 @@ def _turned(ours: Floats, theirs: Floats) -> Floats:
     return np.asarray(np.max([ours @ light.T for light in turned], axis=0))
 
 
-def _by_likeness(alike: Floats) -> Iterator[tuple[int, int]]:
-    order = np.argsort(-alike, axis=None, kind="stable")
-    for row, column in zip(*(k.tolist() for k in np.unravel_index(order, alike.shape))):
-        if alike[row, column] == alike[row, column]:
+def _by_time(apart_s: Floats) -> Iterator[tuple[int, int]]:
+    """Pairs, the nearest first; those that are NaN are left out."""
+    order = np.argsort(apart_s, axis=None, kind="stable")
+    for row, column in zip(*(k.tolist() for k in np.unravel_index(order, apart_s.shape))):
+        if apart_s[row, column] == apart_s[row, column]:
             yield row, column
 
 
