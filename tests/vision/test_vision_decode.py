@@ -164,6 +164,13 @@ def test_size_is_that_of_the_whole_picture_however_small_the_pixels(kind):
     assert (found.width_px, found.height_px) == (90, 60)
 
 
+@EACH
+def test_every_kind_of_picture_made_smaller(kind):
+    data, expected, _ = KINDS[kind]
+    found = read(data, 45).pixels
+    assert np.abs(found - resized(expected.astype(np.uint8), 45, 30).astype(float)).mean() < 7
+
+
 def upright(pixels, orientation):
     """By the words of the standard: where the stored rows and columns begin."""
     turn = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
 import threading
 import warnings
@@ -52,6 +53,7 @@ _TURNS = {  # Exif 2.32, 4.6.4: what brings the stored picture upright
 _BACK = {6: 8, 8: 6}  # the others undo themselves
 _GREY = frozenset(("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"))
 _QUIET = threading.Lock()
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it logs of damaged files stands in our errors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,9 +242,10 @@ def _made(source: ByteSource, image: Image.Image, most_px: int | None, *turns: i
         drafted = image.draft(None, wanted)
         box = drafted[1] if drafted else None
     is_gray = image.mode in _GREY
-    image = _plain(image)
+    image = _even(image)
     if image.size != size:
         image = image.resize(size, Resampling.BICUBIC, box, _GAP)
+    image = _eight_bits(image)
     for turn in turns:
         if turn in _TURNS:
             image = image.transpose(_TURNS[turn])
@@ -251,21 +254,26 @@ def _made(source: ByteSource, image: Image.Image, most_px: int | None, *turns: i
     return Picture(np.asarray(image.convert("RGB")), width, height, is_gray)
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """The decoded picture with eight bits of grey or of each colour, over white where it is transparent."""
+def _even(image: Image.Image) -> Image.Image:
+    """The decoded picture in a form whose values may be averaged: one or more values of each pixel, no palette."""
     image.load()
-    if image.mode in ("RGB", "L"):
-        if "transparency" not in image.info:
-            return image
-    elif image.mode.startswith("I;16"):
+    if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        return _stretched(image)
+    if image.mode in ("LA", "RGBA", "I", "F"):
+        return image
     if image.has_transparency_data:
-        over = image.convert("RGBA")
-        under = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(under, over).convert("RGB")
+        return image.convert("RGBA")
     return image.convert("L" if image.mode in _GREY else "RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey or RGB, over white where it is transparent."""
+    if image.mode in ("I", "F"):
+        return _stretched(image)
+    if image.mode in ("LA", "RGBA"):
+        under = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(under, image.convert("RGBA")).convert("RGB")
+    return image
 
 
 def _stretched(image: Image.Image) -> Image.Image:
