@@ -52,7 +52,7 @@ _CHUNK_BYTES = 1 << 20
 _GROUP = 64  # handles that are written down together, or more:
 _GROUP_S = 0.2  # not sooner than that after the last ones, so that a quick line never waits for the disk
 # Most of what fails succeeds at once when it is sent again; ten attempts still take as long as by twos from 0.2 s.
-_BACKOFF = Backoff(first_s=0.02, factor=4.0)
+_BACKOFF = Backoff(first_s=0.005, factor=4.0)
 _NAMES = uuid.uuid5(uuid.NAMESPACE_OID, "camtrail upload")
 _MOST_UNCERTAIN = 3  # publications in a row whose outcome nobody knows: no further one is made
 _LAST_WORDS_S = 2.0  # that publications under way get when the run is ended
