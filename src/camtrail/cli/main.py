@@ -54,6 +54,7 @@ VERBS = {
     "status": ("camtrail.cli.status:status", "what is known of folders, and which runs there were"),
     "why": ("camtrail.cli.status:why", "everything known of one photo, and where it comes from"),
     "places": ("camtrail.cli.places:places", "places by time, as a table; photos without one get theirs"),
+    "similar": ("camtrail.cli.similar:similar", "find copies of pictures, and pictures of one scene"),
     "mapillary": ("camtrail.cli.mapillary:mapillary", "Mapillary's tools: stages, accounts, upload"),
     "inaturalist": ("camtrail.cli.inaturalist:inaturalist", "match photos with observations on iNaturalist"),
     "sandbox": ("camtrail.cli.sandbox:sandbox", "stand-in services on this machine, to rehearse with"),

@@ -266,6 +266,7 @@ def all_classes(mine: Iterable[type[Any]]) -> list[type[Any]]:
     from camtrail.app.places_options import ApplyOptions, BuildOptions
     from camtrail.app.process import ProcessOptions
     from camtrail.app.report import ReportOptions
+    from camtrail.app.similar_options import SimilarOptions
     from camtrail.app.undo import UndoOptions
     from camtrail.app.write_options import ImportMetaOptions, WriteOptions
     from camtrail.steps.places import PlaceOptions
@@ -279,6 +280,7 @@ def all_classes(mine: Iterable[type[Any]]) -> list[type[Any]]:
         PlaceOptions,
         BuildOptions,
         ApplyOptions,
+        SimilarOptions,
     )
     every = (ProcessOptions, ExportOptions, ReportOptions, VerdictOptions, *written, *source_classes(), *mine)
     return [leaf for c in every for leaf in leaves(c)]

@@ -49,7 +49,7 @@ def attached(label: Ints, links: Iterable[tuple[int, int, float]]) -> Ints:
     Parameters
     ----------
     label : (n,) as `grouped` names groups
-    links : (row of the part, row of the whole, how sure), followed from the surest on. Parts of parts stay alone, so
+    links : (row of the part, row of the whole, weight), the heaviest followed first. What has parts is no part, so
         that nothing is carried on along a chain
     """
     whole_of: dict[int, int] = {}

@@ -84,9 +84,9 @@ def _stretched(a: Pixels, b: Pixels) -> float:
     (least_a, most_a), (least_b, most_b) = (
         ((w - 0.5) / (h + 0.5), (w + 0.5) / (h - 0.5)) for h, w in (a.shape[:2], b.shape[:2])
     )
-    return max(1.0, least_a / most_b, least_b / most_a)
+    return float(max(1.0, least_a / most_b, least_b / most_a))
 
 
 def _worst(a: Pixels, b: Pixels) -> float:
-    blurred = (cv2.blur(luminance(x).astype(np.float32), (_BLUR_PX, _BLUR_PX)) for x in (a, b))
-    return float(np.max(np.abs(np.subtract(*blurred))))
+    differ = luminance(a).astype(np.float32) - luminance(b)
+    return float(np.abs(cv2.blur(differ, (_BLUR_PX, _BLUR_PX))).max())
