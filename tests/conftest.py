@@ -17,8 +17,8 @@ settings.register_profile("camtrail", deadline=None, derandomize=bool(os.environ
 settings.load_profile("camtrail")
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
-_READ = ("CAMTRAIL_", "XDG_", "MAPILLARY_", "NUMBER_THREADS", "MAX_ATTEMPTS")
-_PROGRAMS = {"exiftool": "exiftool", "gdal": "ogrinfo", "strace": "strace"}
+_READ = ("CAMTRAIL_", "XDG_", "MAPILLARY_", "INAT_TOKEN", "NUMBER_THREADS", "MAX_ATTEMPTS")
+_PROGRAMS = {"exiftool": "exiftool", "gdal": "ogrinfo", "strace": "strace", "chromium": "chromium"}
 
 
 @pytest.fixture(autouse=True)
