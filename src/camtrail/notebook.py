@@ -242,7 +242,8 @@ def _tell(result: Result) -> None:
     for note in result.notes:
         log.warning("%s", note)
     for failure in result.failures:
-        log.warning("%s: %s", shown(failure.item), failure.message)
+        name = f"{shown(failure.item)}: "
+        log.warning("%s%s", name, failure.message.removeprefix(name))
 
 
 class ImageProcessor:
