@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,7 +42,7 @@ from camtrail.core.errors import (
     failure_of,
     worst,
 )
-from camtrail.core.model import Ranks
+from camtrail.core.model import Places, Ranks
 from camtrail.core.names import shown
 from camtrail.core.secrets import Secret
 from camtrail.services.mapillary.client import Client
@@ -66,8 +67,10 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _RANKS = [f.name for f in dataclasses.fields(Ranks)]
+_HEADING = [f.name for f in dataclasses.fields(Places)].index("heading_deg")
 _SEQUENCE, _COPY_OF = _RANKS.index("sequence"), _RANKS.index("duplicate_of")
-_USER, _META, _PARAMS = "user", "import_meta", "upload_params"  # stages whose results the catalog keeps
+# Stages whose results the catalog keeps; the angle is what geotagging was told to add to headings.
+_USER, _META, _PARAMS, _ANGLE = "user", "import_meta", "upload_params", "offset_angle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,8 @@ class Done:
     written: Written | None = None
     settled: Settled | None = None
     uploaded: Uploaded | None = None
+    import_meta: Counter[str] | None = None  # MAP key -> photos of which it was settled, by that stage
+    has_sequenced: bool = False  # the sequences are this run's, not those of an earlier one
     passed_over: list[str] = field(default_factory=list)  # stages that lacked what they need
     not_ready: Counter[str] = field(default_factory=Counter)  # reason -> photos
 
@@ -123,6 +128,7 @@ def user_process(paths: Sequence[str], options: ToolOptions, access: Access, con
     UsageError
         No user name is given.
     """
+    _need_name(options)
     done = Done(app.scan(_photos(paths, context), options.process, context))
     done.user_name = _settle_user(done.result, options, access, context).user_name
     return done
@@ -133,13 +139,15 @@ def import_metadata_process(paths: Sequence[str], options: ToolOptions, context:
     import_meta.check(options.meta)
     import_meta.said_in(options.meta, context)
     done = Done(app.scan(_photos(paths, context), options.process, context))
-    _settle_meta(done.result, options.meta, context)
+    done.import_meta = _settle_meta(done.result, options.meta, context)
     return done
 
 
 def geotag_process(paths: Sequence[str], options: ToolOptions, context: Context) -> Done:
-    """Finds when and where each photo was taken."""
-    return Done(app.geotag(paths, options.process, context))
+    """Finds when and where each photo was taken; the offset angle is kept for the headings of sequences."""
+    done = Done(app.geotag(paths, options.process, context))
+    _keep_angle(done.result, options)
+    return done
 
 
 def sequence_process(paths: Sequence[str], options: ToolOptions, context: Context) -> Done:
@@ -152,7 +160,7 @@ def sequence_process(paths: Sequence[str], options: ToolOptions, context: Contex
     """
     named = _photos(paths, context)
     _need(_placed, "geotag_process", named, options, context)
-    return Done(app.sequence(named, options.process, context))
+    return Done(_sequenced(named, options, context), has_sequenced=True)
 
 
 def upload_params_process(
@@ -190,9 +198,14 @@ def insert_exif_image_description(paths: Sequence[str], options: ToolOptions, co
     _need(_placed, "geotag_process", named, options, context)
     _need(_ranked, "sequence_process", named, options, context)
     to = _writing(options.to)
+    if options.stages.skip_insert_exif:
+        to = dataclasses.replace(to, write="none", output="")
     check_options(to, options.meta)
     with _ours(named, options, to, context):
         done = Done(app.scan(named, options.process, context))
+        done.result.command = "insert_EXIF_ImageDescription"
+        if to.write == "none":
+            done.result.notes.append("nothing is written into the photos, as an option says")
         owner = _kept_owner(done.result.spaces, context) or Owner(user_name=options.account.user_name)
         done.user_name = owner.user_name
         done.written = _insert(
@@ -214,8 +227,7 @@ def process(paths: Sequence[str], options: ToolOptions, access: Access, context:
     FolderBusy
         Another run owns the folder.
     """
-    to = _writing(options.to)
-    check_options(to, options.meta)
+    to = _checked(options, context)
     with _ours(_photos(paths, context), options, to, context):
         return _process(paths, options, to, access, context)
 
@@ -242,8 +254,7 @@ def process_and_upload(paths: Sequence[str], options: ToolOptions, access: Acces
 
     Where the upload as a whole fails, that stands among the failures of the result: the photos are prepared.
     """
-    to = _writing(options.to)
-    check_options(to, options.meta)
+    to = _checked(options, context)
     named = _photos(paths, context)
     with _ours(named, options, dataclasses.replace(to, write="exif"), context):
         made = _process(paths, options, to, access, context)
@@ -267,15 +278,19 @@ def _process(
     named = _photos(paths, context)
     has_places = not skip.skip_geotagging or _any(_placed, named, options, context)
     has_ranks = has_places and (not skip.skip_sequence_processing or _any(_ranked, named, options, context))
-    if skip.skip_geotagging:
-        is_found_again = has_places and not skip.skip_sequence_processing
-        result = (app.sequence if is_found_again else app.scan)(named, options.process, context)
+    is_sequenced = has_places and not skip.skip_sequence_processing
+    if skip.skip_geotagging and is_sequenced:
+        result = _sequenced(named, options, context)
+    elif skip.skip_geotagging:
+        result = app.scan(named, options.process, context)
     elif skip.skip_sequence_processing:
         result = app.geotag(paths, options.process, context, keep_ranks=True)
     else:
         result = app.process(paths, options.process, context)
+    if not skip.skip_geotagging:
+        _keep_angle(result, options)
     result.command = "process"
-    done = Done(result)
+    done = Done(result, has_sequenced=is_sequenced)
     if skip.skip_user_processing:
         owner = _kept_owner(result.spaces, context) or Owner(user_name=options.account.user_name)
     else:
@@ -292,7 +307,8 @@ def _process(
         done.not_ready = done.settled.not_ready
     if not skip.skip_insert_exif and to.write != "none":
         fresh = None if skip.skip_geotagging or skip.skip_sequence_processing else options.process
-        done.written = _insert(result, to, options.meta, told, fresh, context)
+        meta = ImportMetaOptions() if skip.skip_import_meta_processing else options.meta
+        done.written = _insert(result, to, meta, told, fresh, context)
     return done
 
 
@@ -433,6 +449,16 @@ def _writing(to: WriteOptions) -> WriteOptions:
     return dataclasses.replace(to, write=to.write or "exif", description=True)
 
 
+def _checked(options: ToolOptions, context: Context) -> WriteOptions:
+    """Where the answers go. Raises UsageError, InputError where options cannot be followed, before anything is done."""
+    if not options.stages.skip_user_processing:
+        _need_name(options)
+    to = _writing(options.to)
+    check_options(to, options.meta)
+    import_meta.said_in(options.meta, context)
+    return to
+
+
 @contextmanager
 def _ours(paths: Sequence[str], options: ToolOptions, to: WriteOptions, context: Context) -> Iterator[None]:
     """The folders are ours alone while the block runs, unless nothing is changed."""
@@ -483,11 +509,51 @@ def _need(has: _Has, stage: str, paths: Sequence[str], options: ToolOptions, con
         )
 
 
+def _keep_angle(result: Result, options: ToolOptions) -> None:
+    """Keeps what is to be added to the headings of the photos that were geotagged, in place of what was."""
+    angle = options.process.turn.offset_angle_deg
+    for space, c in zip(result.spaces, result.collections):
+        paths, headings = c.photos.path.tolist(), c.places.heading_deg.tolist()
+        with Catalog(space.catalog) as catalog:
+            if angle:
+                catalog.keep(_ANGLE, {p: f"{angle!r} {h!r}" for p, h in zip(paths, headings)})
+            elif catalog.kept(_ANGLE):
+                catalog.drop_kept(_ANGLE, paths)
+
+
+def _sequenced(paths: Sequence[str], options: ToolOptions, context: Context) -> Result:
+    """Sequences by the places that are kept; where no offset angle is given, that of geotagging is added."""
+    turned_deg: dict[str, float] = {}
+    scan = options.process.scan
+    if not options.process.turn.offset_angle_deg:
+        for space in workspaces(context.fs, paths, scan.state_dir, flat=scan.skip_subfolders):
+            with Catalog(space.catalog) as catalog:
+                if kept := catalog.kept(_ANGLE):
+                    turned_deg |= _angles(kept, catalog.places(), space)
+    return app.sequence(paths, options.process, context, turned_deg=turned_deg or None)
+
+
+def _angles(
+    kept: Mapping[str, str], places: Mapping[str, tuple[Any, ...]], space: Workspace
+) -> dict[str, float]:
+    """Angles by absolute path, where the heading is still the one that geotagging found with them."""
+    found: dict[str, float] = {}
+    for path, value in kept.items():
+        angle, _, heading = value.partition(" ")
+        now = places[path][_HEADING] if path in places else None
+        if heading == repr(math.nan if now is None else now):
+            found[space.absolute(path)] = float(angle)
+    return found
+
+
+def _need_name(options: ToolOptions) -> None:
+    if not options.account.user_name:
+        raise UsageError("no user name is given", "give --user_name NAME, as you are called at Mapillary")
+
+
 def _settle_user(result: Result, options: ToolOptions, access: Access, context: Context) -> Owner:
     """Whose photos they are, kept for the stages to come."""
     name = options.account.user_name
-    if not name:
-        raise UsageError("no user name is given", "give --user_name NAME, as you are called at Mapillary")
     profile = access.accounts.find(name)
     if access.accounts.token(profile, access.origin) is None:
         profile = _logged_in(name, access, context) or profile
@@ -586,18 +652,19 @@ def _token(owner: Owner, access: Access) -> Secret:
     return token
 
 
-def _settle_meta(result: Result, meta: ImportMetaOptions, context: Context) -> None:
-    """Keeps what options and files say of camera and import, photo by photo."""
+def _settle_meta(result: Result, meta: ImportMetaOptions, context: Context) -> Counter[str]:
+    """Keeps what options and files say of camera and import, photo by photo; of how many photos which MAP key."""
+    settled: Counter[str] = Counter()
     given = import_meta.import_meta(result, meta, _dates_kept(result, context), context, result.notes)
     for space, c in zip(result.spaces, result.collections):
-        values = {
-            path: json.dumps(import_meta.keys_of(item, description, meta, given), sort_keys=True)
-            for path, item, description in zip(
-                c.photos.path.tolist(), c.items(), c.photos.description.tolist()
-            )
-        }
+        values: dict[str, str] = {}
+        for path, item, description in zip(c.photos.path.tolist(), c.items(), c.photos.description.tolist()):
+            keys = import_meta.keys_of(item, description, meta, given)
+            settled.update(list(keys))
+            values[path] = json.dumps(keys, sort_keys=True)
         with Catalog(space.catalog) as catalog:
             catalog.keep(_META, values)
+    return settled
 
 
 def _dates_kept(result: Result, context: Context) -> dict[str, dict[str, Any]]:
@@ -659,16 +726,16 @@ def _settle_params(
     context: Context,
     told: Told | None = None,
 ) -> Settled:
-    """What an upload would send, by what is known on this machine."""
+    """What an upload would send, by what is known on this machine and kept of import metadata."""
     told = told or _told(result, owner, context, with_digests=False)
     path = ledger_path(options.upload)
     if not _is_there(path, context):
-        found = settle(result, None, access.origin, "", options.meta, told, context)
+        found = settle(result, None, access.origin, "", ImportMetaOptions(), told, context)
     else:
         with Ledger(path) as ledger:
             account = owner.user_key or ledger.account_key(access.origin, owner.user_name) or ""
             found = settle(
-                result, ledger, access.origin, account, options.meta, told, context,
+                result, ledger, access.origin, account, ImportMetaOptions(), told, context,
                 reupload=options.upload.reupload, retry_uncertain=options.upload.retry_uncertain,
             )  # fmt: skip
     _keep_params(result, found, context)

@@ -102,9 +102,18 @@ def geotag(
     return _run("geotag", paths, options, context, places=True, keep_ranks=keep_ranks)
 
 
-def sequence(paths: Sequence[str], options: ProcessOptions, context: Context) -> Result:
-    """Scans, and orders photos by the places that `geotag` found; new photos by their own."""
-    return _run("sequence", paths, options, context, ranks=True)
+def sequence(
+    paths: Sequence[str],
+    options: ProcessOptions,
+    context: Context,
+    *,
+    turned_deg: Mapping[str, float] | None = None,
+) -> Result:
+    """Scans, and orders photos by the places that `geotag` found; new photos by their own.
+
+    `turned_deg`: added to the headings of single photos, by their absolute paths, in place of the offset angle.
+    """
+    return _run("sequence", paths, options, context, ranks=True, turned_deg=turned_deg)
 
 
 def process(paths: Sequence[str], options: ProcessOptions, context: Context) -> Result:
@@ -143,6 +152,7 @@ def _run(
     ranks: bool = False,
     fill: bool = False,
     keep_ranks: bool = False,
+    turned_deg: Mapping[str, float] | None = None,
 ) -> Result:
     """Scans; finds places and ranks, or takes those that were kept; `fill`: finds them where none were."""
     started = context.clock.monotonic_s()
@@ -174,6 +184,7 @@ def _run(
                 ranks=ranks,
                 fill=fill,
                 keep_ranks=keep_ranks,
+                turned_deg=turned_deg,
             )
             result.collections.append(collection)
             result.spaces.append(part.space)
@@ -231,6 +242,7 @@ def _settled(
     ranks: bool,
     fill: bool,
     keep_ranks: bool,
+    turned_deg: Mapping[str, float] | None,
 ) -> Collection:
     """What a run knows of one part at its end; what it found is kept."""
     paths = part.photos.path.tolist()
@@ -239,7 +251,7 @@ def _settled(
     if places is None:
         places, fresh = _places_kept(part, catalog, options)
     if ranks or (fill and 0 < fresh == len(paths)):
-        standing = _ranked(part, places, fresh, catalog, options, context)
+        standing = _ranked(part, places, fresh, catalog, options, context, turned_deg)
     elif is_found and keep_ranks:
         standing = _ranks_kept(part, catalog, places)
         catalog.put_answers(paths, places, standing)
@@ -258,7 +270,13 @@ def _settled(
 
 
 def _ranked(
-    part: Scanned, places: Places, fresh: int, catalog: Catalog, options: ProcessOptions, context: Context
+    part: Scanned,
+    places: Places,
+    fresh: int,
+    catalog: Catalog,
+    options: ProcessOptions,
+    context: Context,
+    turned_deg: Mapping[str, float] | None,
 ) -> Ranks:
     """Ranks of a part's photos, found and kept; of those beside them, too, which belong to the same sequences."""
     paths = part.photos.path.tolist()
@@ -271,8 +289,12 @@ def _ranked(
         photos = Photos.joined([photos, _as_taken(part.space, others, options, context)])
         at = Places.joined([at, Places.of_rows([kept[p] for p in beside])])
     preset = options.preset.preset
+    by_deg = None
+    if turned_deg is not None:
+        absolute = map(part.space.absolute, photos.path.tolist())
+        by_deg = np.array([turned_deg.get(path, options.turn.offset_angle_deg) for path in absolute], float)
     ranks = find_ranks(
-        photos, at, resolve(options.split, preset), options.turn, resolve(options.repeat, preset)
+        photos, at, resolve(options.split, preset), options.turn, resolve(options.repeat, preset), by_deg
     )
     n = len(paths)
     own = ranks.take(np.arange(n))

@@ -26,12 +26,14 @@ def sequence(
     split: SplitOptions,
     turn: DirectionOptions,
     repeat: DuplicateOptions,
+    turned_deg: Floats | None = None,
 ) -> Ranks:
     """Photos with a place and a time, put into sequences, per folder and camera body.
 
     Parameters
     ----------
     split, repeat : resolved by a preset
+    turned_deg : (n,) added to each heading; None for the offset angle of `turn`
 
     Returns
     -------
@@ -60,12 +62,13 @@ def sequence(
         label, index = sequences.index_in(label, split.max_images)
         _derive(rows, label, lat, lon, heading, heading_source, everywhere=turn.interpolate_directions)
         label_of[rows], index_of[rows] = label, index
+    by_deg = np.full(n, turn.offset_angle_deg) if turned_deg is None else turned_deg
     ids = _ids(photos, places, label_of, index_of)
     paths = photos.path.tolist()
     return Ranks(
-        direction.turned(heading, turn.offset_angle_deg),
+        direction.turned(heading, by_deg),
         heading_source,
-        np.where(np.isfinite(heading), turn.offset_angle_deg, 0.0),
+        np.where(np.isfinite(heading), by_deg, 0.0),
         texts([ids[k] if k >= 0 else None for k in label_of.tolist()]),
         index_of,
         texts([paths[k] if k >= 0 else None for k in same_as.tolist()]),

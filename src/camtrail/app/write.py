@@ -212,6 +212,8 @@ def write(
         The disk is full, or the journal cannot be written; what was written before is undoable.
     """
     check_options(to, meta)
+    if to.write == "none":
+        return Written("none")
     told = told or Told()
     written = Written(to.write)
     target = copy_folder(to, result, context)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -12,7 +12,7 @@ import click
 from camtrail.app import mapillary as app
 from camtrail.app.mapillary import Access, Done
 from camtrail.app.mapillary_options import ToolOptions
-from camtrail.app.process import ProcessOptions
+from camtrail.app.process import Result
 from camtrail.app.settle import Settled
 from camtrail.app.upload import Uploaded
 from camtrail.app.write import Written
@@ -21,6 +21,7 @@ from camtrail.cli.options import build
 from camtrail.cli.process import rest, summary
 from camtrail.cli.terminal import Run, VerdictOptions, show, source_classes, source_options, verb
 from camtrail.cli.write import as_data, in_words
+from camtrail.core.errors import Failure
 from camtrail.core.names import plain, shown
 from camtrail.core.secrets import Secret
 
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 _MOST_ROWS = 20
+_BRIEF = ("mapillary user_process", "mapillary import_metadata_process")  # have nothing to do with places
+_ALIKE = 3  # failures of the same words that are told as one
 _HERE = "camtrail.cli.mapillary"
 
 TOOLS = {
@@ -81,10 +84,13 @@ def _tool(name: str, about: str) -> Callable[[_Body], click.Command]:
             options = dataclasses.replace(
                 options, process=dataclasses.replace(options.process, of_sources=source_options(values))
             )
+            start_s = run.context.clock.monotonic_s()
             done = body(paths, options, _access(run), run)
             done.result.command = f"mapillary {name}"
-            _show(run, done, options.process, uploading=name.endswith("upload"))
-            return done.exit_code(build(VerdictOptions, values).fail_on)
+            done.result.elapsed_s = run.context.clock.monotonic_s() - start_s
+            code = done.exit_code(build(VerdictOptions, values).fail_on)
+            _show(run, done, options)
+            return code
 
         return verb(name, about, ToolOptions, VerdictOptions, *source_classes())(call)
 
@@ -173,10 +179,13 @@ def insert_exif_image_description(
     return app.insert_exif_image_description(paths, options, run.context)
 
 
-def _show(run: Run, done: Done, options: ProcessOptions, *, uploading: bool) -> None:
+def _show(run: Run, done: Done, options: ToolOptions) -> None:
     result = done.result
-    words = [summary(result, options)]
+    is_brief = result.command in _BRIEF
+    words = _stage_words(done) if is_brief else [_order(done, options)]
     data: dict[str, Any] = {"sequences": result.sequences, "user_name": done.user_name or None}
+    if done.import_meta is not None:
+        data["import_meta"] = dict(done.import_meta)
     if done.passed_over:
         data["passed_over"] = done.passed_over
     if done.written is not None:
@@ -190,19 +199,61 @@ def _show(run: Run, done: Done, options: ProcessOptions, *, uploading: bool) -> 
     elif done.settled is not None:
         _join(result, done.settled)
         data["upload"] = _settled_data(done.settled)
-        words += _settled_words(done.settled, is_listed=uploading)
+        is_asked = options.to.dry_run and result.command.endswith("upload")
+        words += _settled_words(done.settled, is_listed=is_asked)
     elif done.not_ready:
         data["upload"] = {
             "counts": {"not_ready": sum(done.not_ready.values())},
             "not_ready": dict(done.not_ready),
         }
         words += _not_ready(done.not_ready)
-    show(run, result, rest=rest(result, options), summary="\n".join(w for w in words if w), **data)
+    if not run.json:
+        result.failures = _grouped(result.failures)
+    listed = rest(result, options.process)
+    show(run, result, rest=listed, summary="\n".join(w for w in words if w), is_brief=is_brief, **data)
 
 
-def _join(result: Any, part: Written | Settled | Uploaded) -> None:
-    result.failures += part.failures
+def _stage_words(done: Done) -> list[str]:
+    """What a stage settled that is not about places."""
+    counts = done.result.counts()
+    photos = sum(n for outcome, n in counts.items() if outcome not in ("unreadable", "unsupported"))
+    if done.import_meta is None:
+        return [_counted(photos, f"photo{'' if photos == 1 else 's'} of {shown(done.user_name)}")]
+    said = [_counted(n, f"with {key}") for key, n in done.import_meta.items()]
+    return [
+        _counted(
+            photos,
+            f"photo{'' if photos == 1 else 's'}" + ("" if said else ": nothing is said beside their EXIF"),
+        ),
+        *said,
+    ]
+
+
+def _order(done: Done, options: ToolOptions) -> str:
+    """How many sequences there are; by which limits, where this run has found them."""
+    if done.has_sequenced:
+        return summary(done.result, options.process)
+    count = done.result.sequences
+    return _counted(count, f"sequence{'' if count == 1 else 's'} of an earlier run") if count else ""
+
+
+def _join(result: Result, part: Written | Settled | Uploaded) -> None:
+    """Failures and notes of a part; that a picture is cut off is told once."""
+    named = {f.item for f in result.failures}
+    result.failures += [f for f in part.failures if f.code != "cut" or f.item not in named]
     result.notes += part.notes
+
+
+def _grouped(failures: Sequence[Failure[str]]) -> list[Failure[str]]:
+    """The same for people: what befell many photos alike is one line."""
+    alike: dict[Failure[str], list[Failure[str]]] = {}
+    for f in failures:
+        alike.setdefault(f.at(""), []).append(f)
+    found: list[Failure[str]] = []
+    for same in alike.values():
+        first = same[0]
+        found += same if len(same) < _ALIKE else [first.at(f"{shown(first.item)} and {len(same) - 1:,} more")]
+    return found
 
 
 def _counted(n: int, what: str) -> str:
@@ -217,8 +268,12 @@ def _settled_words(settled: Settled, *, is_listed: bool) -> list[str]:
     """What would go; one line an image where an upload was asked for."""
     images = list(settled.images())
     size = sum(image.size_bytes for image in images)
+    count = len(settled.sequences)
     words = [
-        _counted(len(images), f"ready to upload ({size / 1e6:,.1f} MB, {len(settled.sequences)} sequences)")
+        _counted(
+            len(images),
+            f"ready to upload ({size / 1e6:,.1f} MB, {count} sequence{'' if count == 1 else 's'})",
+        )
     ]
     words += [_counted(n, f"left out: {what.replace('_', ' ')}") for what, n in settled.left.items() if n]
     words += _not_ready(settled.not_ready)
@@ -235,7 +290,7 @@ def _settled_data(settled: Settled) -> dict[str, Any]:
         "not_ready": dict(settled.not_ready),
         "images": [
             {"path": plain(image.typed), "bytes": image.size_bytes, "session": image.session,
-             "sequence": image.item.sequence, "index": index}
+             "picture": image.picture.hex(), "sequence": image.item.sequence, "index": index}
             for images in settled.sequences.values() for index, image in enumerate(images)
         ],
     }  # fmt: skip
@@ -247,7 +302,7 @@ _UPLOAD_WORDS = {
     "duplicate": "duplicates, left out",
     "held": "sent, and not published yet",
     "uncertain": "sent, and nobody knows whether they were published",
-    "failed": "failed",
+    "failed": "not sent: failed",
 }
 
 

@@ -68,6 +68,7 @@ def _parameter(o: Option) -> click.Option:
     if o.kind is not bool:
         more["show_default"] = o.default not in (None, "", ())
         more["metavar"] = _Value(o).name.upper() if not o.choices else None
+    more["show_envvar"] = bool(o.env) and not o.env.startswith("CAMTRAIL_")  # a name that people cannot guess
     return click.Option(
         [o.name, o.flag, *o.aliases], default=o.default, envvar=o.env or None, help=text, **more
     )

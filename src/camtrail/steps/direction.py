@@ -52,7 +52,7 @@ def towards_next(label: Ints, lat_deg: Floats, lon_deg: Floats) -> Floats:
     return np.where(ahead, bearing[later], np.where(behind, bearing[earlier], np.nan))
 
 
-def turned(heading_deg: Floats, by_deg: float) -> Floats:
-    """Headings turned by an angle, 0 <= x < 360; NaN stays NaN."""
+def turned(heading_deg: Floats, by_deg: Floats | float) -> Floats:
+    """Headings turned by an angle, or each by its own, 0 <= x < 360; NaN stays NaN."""
     out = (heading_deg + by_deg) % 360.0
     return np.where(out >= 360.0, 0.0, out)
