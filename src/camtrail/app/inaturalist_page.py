@@ -64,7 +64,7 @@ def _pair(pair: Pair, done: Matched, folder: str, context: Context) -> MatchRow:
         seconds="n/a" if pair.seconds != pair.seconds else f"{pair.seconds:.0f}",
         distance=distance,
         similarity="" if pair.similarity != pair.similarity else f"{100 * pair.similarity:.1f}%",
-        is_below=pair.similarity < done.threshold,
+        is_below=pair.verdict == "different" or pair.similarity < done.threshold,
         how="" if pair.how == "whole" else pair.how,
     )
 

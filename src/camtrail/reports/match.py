@@ -49,7 +49,9 @@ _COLUMNS = (
     Column("Structural similarity", "number"),
 )
 _STYLE = """
-.pic{display:block;max-width:256px;max-height:256px;margin-bottom:.3rem}
+.pic{display:block;max-width:224px;max-height:224px;margin-bottom:.3rem}
+thead th{white-space:normal!important;vertical-align:bottom}
+td,th{min-width:0!important}
 .low{color:#b00020;font-weight:600}
 @media (prefers-color-scheme:dark){.low{color:#ff8a80}}
 .quiet{color:var(--quiet)}
@@ -80,7 +82,7 @@ def match_page(title: str, rows: Sequence[MatchRow], summary: Sequence[str]) -> 
         for ident, heading, found in groups:
             if found or ident == "pairs":
                 body = (
-                    table(f"{len(found):,} rows", _COLUMNS, map(_cells, found))
+                    table(f"{len(found):,} row{'' if len(found) == 1 else 's'}", _COLUMNS, map(_cells, found))
                     if found
                     else element("p", "None.")
                 )
