@@ -17,6 +17,7 @@ from statistics import median
 from bench import (
     agree,
     peers,
+    rows_match,
     rows_places,
     rows_program,
     rows_read,
@@ -38,6 +39,7 @@ ROWS = (
     *rows_write.ROWS,
     *rows_upload.ROWS,
     *rows_vision.ROWS,
+    *rows_match.ROWS,
 )
 
 _PAGE = Path(__file__).resolve().parent.parent / "BENCHMARKS.md"
