@@ -1,6 +1,6 @@
 """Puts every photo and video where and when it was taken, in order, and into the right hands."""
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # type checkers take it for True; importing it would cost more than all the rest
 
 __version__ = "0.1.0"
 __all__ = [
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
 else:
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         """The calls of the older notebooks load when somebody asks for them, so that commands start quickly."""
         if name in __all__:
             from camtrail import notebook
