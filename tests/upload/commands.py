@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -31,8 +32,9 @@ class Said:
     @property
     def json(self) -> Any:
         """The one object among the lines."""
-        (found,) = [line for line in self.text.splitlines() if line.startswith("{")]
-        return json.loads(found)
+        found = [line for line in self.text.splitlines() if line.startswith("{")]
+        assert len(found) == 1, self
+        return json.loads(found[0])
 
 
 class Stopper(MapillarySandbox):
@@ -83,7 +85,8 @@ class Command:
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Sends a signal to the command that runs, and returns when it is dead, if it dies of it."""
-        os.kill(self.pid, number)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(self.pid, number)
         until = time.monotonic() + 5
         while number == signal.SIGKILL and time.monotonic() < until:
             try:

@@ -150,6 +150,8 @@ def test_killed_again_and_again(
             in_doubt += len(asked) if threads == 1 else threads
         assert kills >= 1 and last.code in (0, 5), (kills, last)
         is_right_after(box, folder, last, undisturbed, in_doubt, kills)
+        doubtful = last.json["upload"]["counts"].get("uncertain", 0)
+        assert threads > 1 or doubtful == 4 * in_doubt, (doubtful, in_doubt, last)
         print(f"{fault}, {threads} threads: {kills} kills, {in_doubt} in doubt")
 
 
@@ -158,14 +160,16 @@ def test_killed_at_any_time(
 ) -> None:
     chance = random.Random(20261120)
     total = 0
-    for number in range(12):
+    for number in range(30):
+        if total >= 24:
+            break
         home = tmp_path / str(number)
         folder = Path(shutil.copytree(base, home / "ride"))
         with Stopper() as box:
             command = Command(server, home, box)
             kills = 0
-            for _ in range(40):
-                timer = threading.Timer(chance.uniform(0.0, 1.3 * usual_s), command.kill)
+            for n in range(60):
+                timer = threading.Timer(chance.uniform(0.0, usual_s * (0.5 + 0.05 * n)), command.kill)
                 last = command.upload(folder, started=timer.start)
                 timer.cancel()
                 timer.join()
