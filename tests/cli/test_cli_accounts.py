@@ -111,7 +111,11 @@ class TestAuthenticate:
         ended = mapillary("authenticate", "--json", *arguments, stdin="sandy\n", env=env)
         assert ended.code == 0, ended.err
         answer = ended.json
-        assert (answer["command"], answer["failures"], answer["has_token"]) == ("authenticate", [], True)
+        assert (answer["command"], answer["failures"], answer["has_token"]) == (
+            "mapillary authenticate",
+            [],
+            True,
+        )
         assert (answer["profile"], answer["user_name"], answer["origin"]) == ("sandy", "sandy", box.url)
         assert len(answer["outputs"]) == 1 and answer["elapsed_s"] >= 0
         assert tokens() == {box.url: {"sandy": "sandy"}}
@@ -232,7 +236,7 @@ class TestEditConfig:
     def test_json(self, mapillary, tmp_path):
         answer = mapillary("edit-config", "--json", "--user_name", "rob", "MAPSettingsUserKey=1").json
         assert (answer["command"], answer["profile"], answer["keys"]) == (
-            "edit_config",
+            "mapillary edit_config",
             "rob",
             ["MAPSettingsUserKey"],
         )

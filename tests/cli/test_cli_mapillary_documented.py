@@ -279,6 +279,22 @@ class TestEditConfig:
 
 
 class TestEveryTool:
+    def test_help_has_the_names_of_the_manuals(self, run: Run) -> None:
+        shown = done(run("camtrail mapillary --help")).split()
+        assert not set(TOOLS) - set(shown) and "edit_config" in shown
+
+    def test_help_is_given_in_spite_of_a_broken_configuration(self, run: Run, tmp_path: Path) -> None:
+        (tmp_path / "broken.toml").write_text("[options")
+        env = f"CAMTRAIL_CONFIG={shlex.quote(str(tmp_path / 'broken.toml'))}"
+        assert "--user-name" in done(run(f"{env} camtrail mapillary upload --help"))
+        ended = run(f"{env} camtrail mapillary upload path")
+        assert ended.returncode == 2 and "broken.toml: cannot be used" in ended.stderr
+
+    def test_json_of_a_run_that_fails_names_the_tool(self, run: Run) -> None:
+        ended = run("camtrail mapillary upload-params-process path --json")
+        assert ended.returncode == 4
+        assert json.loads(ended.stdout)["command"] == "mapillary upload_params_process"
+
     @pytest.mark.parametrize("tool", TOOLS)
     def test_a_path_that_is_not_there(self, run: Run, tool: str) -> None:
         ended = run(f"camtrail mapillary {tool} nowhere --user_name {USER}")

@@ -226,7 +226,13 @@ def _end(run: Run, command: str, words: str, path: str, start_s: float, **more: 
     run.end()
     if run.json:
         elapsed_s = round(run.context.clock.monotonic_s() - start_s, 3)
-        answer = {"command": command, "counts": {}, "failures": [], "outputs": [plain(path)], "notes": []}
+        answer = {
+            "command": f"mapillary {command}",
+            "counts": {},
+            "failures": [],
+            "outputs": [plain(path)],
+            "notes": [],
+        }
         click.echo(json.dumps({**answer, "elapsed_s": elapsed_s, **more}))
     elif not run.quiet:
         click.echo(words)

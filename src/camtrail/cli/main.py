@@ -67,6 +67,7 @@ class Verbs(click.Group):
     def __init__(self, *args: Any, verbs: dict[str, tuple[str, str]], **kw: Any) -> None:
         super().__init__(*args, **kw)
         self._verbs = verbs
+        self._folded = {fold(name): found for name, found in verbs.items()}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of the table."""
@@ -74,7 +75,7 @@ class Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a name, however it is spelled."""
-        found = self._verbs.get(fold(cmd_name))
+        found = self._folded.get(fold(cmd_name))
         if found is None:
             return None
         module, _, attribute = found[0].partition(":")

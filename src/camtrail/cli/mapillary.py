@@ -62,7 +62,7 @@ TOOLS = {
 
 mapillary = Verbs(
     "mapillary",
-    verbs={name.replace("_", "-").lower(): (where, about) for name, (where, about) in TOOLS.items()},
+    verbs=TOOLS,
     help="Mapillary's tools. Start with: camtrail mapillary process_and_upload FOLDER --user_name NAME",
     context_settings=SETTINGS,
 )
@@ -210,7 +210,15 @@ def _show(run: Run, done: Done, options: ToolOptions) -> None:
     if not run.json:
         result.failures = _grouped(result.failures)
     listed = rest(result, options.process)
-    show(run, result, rest=listed, summary="\n".join(w for w in words if w), is_brief=is_brief, **data)
+    show(
+        run,
+        result,
+        rest=listed,
+        rest_of_failures="--json lists all",
+        summary="\n".join(w for w in words if w),
+        is_brief=is_brief,
+        **data,
+    )
 
 
 def _stage_words(done: Done) -> list[str]:

@@ -187,7 +187,7 @@ def verb(
             except CamtrailError as e:
                 if run.json:
                     failed = failure_of(e.path if isinstance(e, InputError) else "", e)
-                    click.echo(as_json(Result(name, failures=[failed])))
+                    click.echo(as_json(Result(_spelled(), failures=[failed])))
                 raise
             finally:
                 run.end()
@@ -209,6 +209,16 @@ def verb(
     return made
 
 
+def _spelled() -> str:
+    """The verb that is running, with the group it belongs to."""
+    names: list[str] = []
+    at: click.Context | None = click.get_current_context()
+    while at is not None and at.parent is not None:
+        names.insert(0, at.command.name or "")
+        at = at.parent
+    return " ".join(names)
+
+
 class _Verb(click.Command):
     """A command whose defaults the user's configuration may set."""
 
@@ -220,7 +230,9 @@ class _Verb(click.Command):
         try:
             found = configured(lambda: (o for c in all_classes(self.classes) for o in options_of(c)))
         except UsageError as e:
-            raise click.UsageError(str(e)) from e
+            if not set(SETTINGS["help_option_names"]) & set(args):
+                raise click.UsageError(str(e)) from e
+            found = {}  # who asks for help gets it
         args = self._with_dashes(args)
         own = {p.name for p in self.params}
         extra["default_map"] = {name: value for name, value in found.items() if name in own}
@@ -311,10 +323,18 @@ def failure_data(f: Failure[str]) -> dict[str, Any]:
 
 
 def show(
-    run: Run, result: Result, *, rest: str, summary: str = "", is_brief: bool = False, **more: Any
+    run: Run,
+    result: Result,
+    *,
+    rest: str,
+    rest_of_failures: str = "",
+    summary: str = "",
+    is_brief: bool = False,
+    **more: Any,
 ) -> None:
     """A result for people: counts, at most 20 problems, where the rest is; or as JSON.
 
+    `rest_of_failures`: where the rest of the failures is, if it is elsewhere.
     `is_brief`: of the counts and problems of places nothing, which this verb is not about.
     """
     run.end()
@@ -333,7 +353,8 @@ def show(
         hint = f"; {failure.hint}" if failure.hint else ""
         click.echo(redacted(f"camtrail: {shown(failure.item)}: {failure.message}{hint}"), err=True)
     if len(result.failures) > _MOST_ROWS:
-        click.echo(f"camtrail: … and {len(result.failures) - _MOST_ROWS} more failures; {rest}", err=True)
+        left = len(result.failures) - _MOST_ROWS
+        click.echo(f"camtrail: … and {left:,} more failures; {rest_of_failures or rest}", err=True)
     if run.quiet:
         return
     for note in result.notes:
