@@ -16,7 +16,8 @@ SKETCH_PX = 400
 """Longer side of the picture that a sketch is best made of."""
 
 LEAST_AGREEING = 9
-"""Corners that agree from which on a closer look pays; those of two pictures that show different things are fewer."""
+"""Corners that agree from which on a closer look pays; those of two pictures that show
+different things are seldom as many."""
 
 _CORNERS = 400
 _RATIO = 0.85
