@@ -54,6 +54,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fill(tmp_path_factory.mktemp("base") / "ride", 4)
 
 
+# The service is asked again for the account, which takes 2 s.
+PATIENT = ("a page that holds it", "an answer that is it", "garbage that is it", "nothing answers")
+
+
 def found_in(folder: Path, allowed: tuple[str, ...] = ()) -> list[str]:
     """Files below a folder that hold a part of the token, by content or name."""
     return [
@@ -99,8 +103,15 @@ def given(source: str, command: Command) -> tuple[dict[str, str], tuple[str, ...
     return env, (".config/mapillary/config",)
 
 
-@pytest.mark.parametrize("trouble", TROUBLE)
-@pytest.mark.parametrize("source", ["environment", "file", "old file"])
+@pytest.mark.parametrize(
+    ("source", "trouble"),
+    [
+        (source, trouble)
+        for source in ("environment", "file", "old file")
+        for trouble in TROUBLE
+        if source == "environment" or trouble not in PATIENT
+    ],
+)
 def test_it_is_nowhere(
     server: Server, base: Path, tmp_path: Path, foreign: MapillarySandbox, trouble: str, source: str
 ) -> None:
@@ -112,8 +123,9 @@ def test_it_is_nowhere(
         box.set_faults(fault.replace("FOREIGN", foreign.url) for fault in TROUBLE[trouble])
         lines: list[tuple[str | Path, ...]] = [
             ("mapillary", "process_and_upload", folder, "--user_name", "tester", "-v", "--max-attempts", "2"),
-            ("mapillary", "upload", folder, "-v", "--json", "--max-attempts", "2"),
         ]
+        if trouble not in PATIENT:
+            lines += [("mapillary", "upload", folder, "-v", "--json", "--max-attempts", "2")]
         if trouble in ("nothing", "a token that is repeated at once"):
             lines += [("mapillary", tool, folder, "--user_name", "tester", "-v") for tool in TOOLS]
             lines += [
