@@ -320,7 +320,7 @@ class TestWhatIsTold:
         (path / "IMG_4.jpg").write_bytes(whole[:-2])
         ended = run(LINES[0])
         assert ended.returncode == 3
-        assert ended.stderr.count("camtrail: path/IMG_4.jpg") == 1
+        assert ended.stderr.count("IMG_4.jpg") == 1 and ": its picture has no end" in ended.stderr
 
     def test_what_befalls_many_alike_is_one_line(self, run: Run, path: Path, box: MapillarySandbox) -> None:
         box.set_faults(["status=400,method=POST,path=/mapillary_public_uploads/*.jpg"])

@@ -317,9 +317,17 @@ def as_json(result: Result, **more: Any) -> str:
 def failure_data(f: Failure[str]) -> dict[str, Any]:
     """A failure as `--json` has it."""
     return {
-        "path": plain(f.item), "code": f.code, "message": redacted(f.message), "hint": redacted(f.hint),
+        "path": plain(f.item), "code": f.code, "message": redacted(_message(f)), "hint": redacted(f.hint),
         "retryable": f.retryable,
     }  # fmt: skip
+
+
+def _message(f: Failure[str]) -> str:
+    """Its message without the name of the item, which stands before it."""
+    message = f.message
+    for name in (f.item, os.path.abspath(f.item)) if f.item else ():
+        message = message.removeprefix(f"{shown(name)}: ")
+    return message
 
 
 def show(
@@ -351,7 +359,7 @@ def show(
             click.echo(summary)
     for failure in result.failures[:_MOST_ROWS]:
         hint = f"; {failure.hint}" if failure.hint else ""
-        click.echo(redacted(f"camtrail: {shown(failure.item)}: {failure.message}{hint}"), err=True)
+        click.echo(redacted(f"camtrail: {shown(failure.item)}: {_message(failure)}{hint}"), err=True)
     if len(result.failures) > _MOST_ROWS:
         left = len(result.failures) - _MOST_ROWS
         click.echo(f"camtrail: … and {left:,} more failures; {rest_of_failures or rest}", err=True)
