@@ -37,7 +37,10 @@ _LOOKS, _PIXELS = "similar-looks", "similar-pixels"  # stages of the catalog
 _THREADS = min(os.cpu_count() or 1, 4)
 _KEPT_PICTURES = 1024  # of 83 kB
 _LEAST_LIGHT = 3.0  # deviation of the light below which a hash says nothing
-_LEAST_ALIKE = 0.85  # correlation of the light of copies; gamma 0.5 leaves 0.97
+_LEAST_ALIKE = 0.93  # correlation of the light of copies; gamma 0.5 leaves 0.97
+_MOST_LOOKS = (
+    16  # of each picture at those that are most like it; more are copies of each other, or nearly plain
+)
 _MOST_ALIKE_HASHES = 24  # pictures of one hash that are all compared with each other
 _TURNED_BITS = 6
 _ANOTHER_TIME = 0.35  # leeway of two that were taken at different times
@@ -84,7 +87,7 @@ def copies(shots: Sequence[Shot], max_distance_bits: int, context: Context) -> C
     alone = np.flatnonzero(first == np.arange(len(shots)))
     shows = alone[light[alone].std(axis=(1, 2)) >= _LEAST_LIGHT] if len(alone) else alone
     looks = _Looks(shots, context)
-    pairs = _alike(light, _candidates(hashes, shows, max_distance_bits))
+    pairs = _alike(light, light, _candidates(hashes, shows, max_distance_bits))
     looks.prefetch((i, j, 0) for i, j in pairs)
     links = [(i, j, looks.get(i, j).ssim) for i, j in pairs if looks.are_copies(i, j)]
     rows, partners, scores = _columns(links)
@@ -95,7 +98,8 @@ def copies(shots: Sequence[Shot], max_distance_bits: int, context: Context) -> C
     whole = attached(label, [*turns, *crops])
     looks.keep()
     done = Copies(whole[first], hashes, upright=label[first], parts=kinds)
-    done.pixels.update(_pixel_digests(shots, done.label, first, context))
+    digests = _pixel_digests(shots, done.label, first, context)
+    done.pixels.update({i: digests[j] for i, j in enumerate(first.tolist()) if j in digests})
     return done
 
 
@@ -140,15 +144,25 @@ def _across(ours: list[int], theirs: list[int]) -> Iterator[tuple[int, int]]:
             yield min(a, b), max(a, b)
 
 
-def _alike(light: npt.NDArray[np.uint8], pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Those pairs whose small pictures are alike, in order."""
+def _alike(
+    ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.uint8], pairs: Iterable[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Those pairs whose small pictures are alike, in order; of each picture the most alike."""
     listed = np.array(sorted(set(pairs)), np.int64).reshape(-1, 2)
-    kept: list[tuple[int, int]] = []
+    alike = np.zeros(len(listed))
     for start in range(0, len(listed), 4096):
         part = listed[start : start + 4096]
-        a, b = (light[part[:, k]].reshape(len(part), -1).astype(np.float32) for k in (0, 1))
-        kept += map(tuple, part[_correlation(a, b) >= _LEAST_ALIKE].tolist())
-    return kept
+        both = (light[rows] for light, rows in zip((ours, theirs), part.T))
+        a, b = (small.reshape(len(part), -1).astype(np.float32) for small in both)
+        alike[start : start + 4096] = _correlation(a, b)
+    listed, alike = listed[alike >= _LEAST_ALIKE], alike[alike >= _LEAST_ALIKE]
+    keep = np.zeros(len(listed), bool)
+    for k in (0, 1):
+        order = np.lexsort((-alike, listed[:, k]))
+        sorted_rows = listed[order, k]
+        place = np.arange(len(order)) - np.searchsorted(sorted_rows, sorted_rows, side="left")
+        keep[order[place < _MOST_LOOKS]] = True
+    return [(i, j) for i, j in listed[keep].tolist()]
 
 
 def _correlation(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> Floats:
@@ -175,11 +189,12 @@ def _turned_links(
     largest = _largest(shots, rows, label)
     # A quarter turn back is one the other way, so that of both one is enough.
     for turn in (t for t in range(1, TURNS) if t != 3):
-        both = np.concatenate([hashes[rows], light_hashes(turned(light[rows], turn))])
+        way = turned(light, turn)
+        both = np.concatenate([hashes[rows], light_hashes(way[rows])])
         found = pairs_within(both, most_bits)
         across = (found.first < n) & (found.second >= n)
         pairs = zip(rows[found.first[across]].tolist(), rows[found.second[across] - n].tolist())
-        other = [(i, j) for i, j in pairs if label[i] != label[j]]
+        other = _alike(light, way, ((i, j) for i, j in pairs if label[i] != label[j]))
         looks.prefetch((i, j, turn) for i, j in other)
         for i, j in other:
             shown = looks.get(i, j, turn)

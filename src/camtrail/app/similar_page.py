@@ -153,16 +153,13 @@ _COLUMNS = (
 
 def _csv(done: Alike) -> Iterator[bytes]:
     """Lists as JSON in their cells."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
+    yield (",".join(_COLUMNS) + "\n").encode()
     for row in rows(done):
-        writer.writerow({k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()})
-        if out.tell() > 1 << 20:
-            yield out.getvalue().encode()
-            out.seek(0)
-            out.truncate()
-    yield out.getvalue().encode()
+        line = io.StringIO()
+        csv.DictWriter(line, _COLUMNS, lineterminator="\n").writerow(
+            {k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()}
+        )
+        yield line.getvalue().encode()
 
 
 def _json(done: Alike) -> Iterator[bytes]:

@@ -21,6 +21,8 @@ _MOST_STRETCHED = 1.04  # what rounding may do to the shape of a small copy
 _BLUR_PX = 5  # parts that are compared: what compression did to single pixels is gone
 _LEAST_SHARE = 0.03  # of tiles that show something; of fewer nothing can be said after the light was fitted
 _LEAST_SSIM, _MOST_WORST = 0.87, 12.0  # copies reach 0.99 and 5.3; frames moved by 1 % 0.84 and 14
+_MOST_TONE = 64.0  # mean change of a colour; gamma 0.5 makes 60. Beyond it the fit makes anything of anything
+_CONTRAST, _NOISE = 50.0, 5.0  # deviations of a usual picture, and of what compression adds
 _SMOOTH_WORST, _SMOOTH_TONE, _LEAST_RANGE = 2.0, 24.0, 4.0
 
 
@@ -28,7 +30,7 @@ class Look(NamedTuple):
     """How two pictures differ after the light of one was fitted to the other's."""
 
     ssim: float  # mean of tiles, 1 for equal ones
-    worst: float  # what their parts differ by at most, levels of grey
+    worst: float  # what their parts differ by at most, levels of grey; more where there is little contrast
 
 
 DIFFERENT = Look(0.0, 255.0)
@@ -61,10 +63,11 @@ def look(a: Pixels, b: Pixels) -> Look:
         p, q = q, p
     fitted = fitted_tone(q, p)
     score = score_tiles(p, fitted)
-    worst = _worst(p, fitted)
-    if score.share >= _LEAST_SHARE:
-        return Look(min(score.ssim, score.detail), worst)
+    contrast = min(1.0, (luminance(p).std() + _NOISE) / _CONTRAST)
+    worst = float(_worst(p, fitted) / contrast)
     change = max(float(np.abs(p[..., c].astype(np.int16) - q[..., c]).mean()) for c in range(3))
+    if score.share >= _LEAST_SHARE:
+        return Look(min(score.ssim, score.detail), worst) if change <= _MOST_TONE else DIFFERENT
     is_near = worst <= _SMOOTH_WORST and change <= _SMOOTH_TONE and luminance(p).std() >= _LEAST_RANGE
     return Look(score.ssim, worst) if is_near else DIFFERENT
 
