@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from camtrail.catalog import ledger as ledger_module
+from camtrail.catalog.ledger import Ledger
 from camtrail.core.fs import RealFileSystem, Status
 
 from .rides import IMAGES, Ride, finishes, heavy, process_and_upload
@@ -200,6 +201,24 @@ def test_what_the_service_forgot_is_sent_again(ride: Ride) -> None:
         assert all("run again" in f.hint for f in ended.failures), ended
         again = ride.run()
         assert again.code == 0 and ride.times() == [1] * IMAGES, again
+
+
+@pytest.mark.parametrize("fault", ["lost,path=/finish_upload,nth=2", "status=500,path=/finish_upload,nth=2"])
+def test_who_looked_can_say_what_became_of_it(ride: Ride, fault: str) -> None:
+    ride.box.set_faults([fault])
+    assert ride.run().counts == {"uploaded": 8, "uncertain": 4}
+    ride.box.set_faults([])
+    assert ride.run(retry_uncertain=True, accept_uncertain=True).code == 2
+    was_published = fault.startswith("lost")
+    ended = ride.run(accept_uncertain=was_published, retry_uncertain=not was_published)
+    expected = {"already_uploaded": 12} if was_published else {"already_uploaded": 8, "uploaded": 4}
+    assert ended.code == 0 and ended.counts == expected, ended
+    last = ride.run()
+    assert last.code == 0 and last.counts == {"already_uploaded": IMAGES}, last
+    assert ride.times() == [1] * IMAGES and set(ride.published().values()) == {1}
+    with Ledger(str(ride.ledger)) as ledger:
+        (counts,) = ledger.counts().values()
+    assert (counts.published, counts.stored, counts.uncertain) == (IMAGES, 0, 0)
 
 
 def test_many_publications_without_an_answer_end_publishing(tmp_path: Path, ride: Ride) -> None:

@@ -370,6 +370,8 @@ def _sent(
     context: Context,
 ) -> None:
     """The photos of a result at the service, and what became of them."""
+    if options.upload.retry_uncertain and options.upload.accept_uncertain:
+        raise UsageError("--retry-uncertain and --accept-uncertain contradict each other", "give one of them")
     result = done.result
     me = _asked(client.me, options, context)
     if owner.user_name and me.name and me.name != owner.user_name:
@@ -380,10 +382,11 @@ def _sent(
     with ledger_of(options.upload, access.origin, me.id, context, wait=options.to.wait) as ledger:
         ledger.put_account(access.origin, owner.user_name or me.name, me.id)
         ledger.settle(access.origin, me.id)
-        found = settle(
-            result, ledger, access.origin, me.id, ImportMetaOptions(), told, context,
-            reupload=options.upload.reupload, retry_uncertain=options.upload.retry_uncertain,
-        )  # fmt: skip
+        found = _settled(result, ledger, me.id, told, options, access, context)
+        if options.upload.accept_uncertain and found.uncertain:
+            for number in found.uncertain:
+                ledger.end(number, "done", "as its user says")
+            found = _settled(result, ledger, me.id, told, options, access, context)
         _keep_params(result, found, context)
         done.settled, done.not_ready = found, found.not_ready
         done.uploaded = send(
@@ -402,6 +405,21 @@ def _sent(
             _forget_answered(ledger, access.origin, me.id)
     if not done.user_name:
         done.user_name = me.name
+
+
+def _settled(
+    result: Result,
+    ledger: Ledger,
+    account: str,
+    told: Told,
+    options: ToolOptions,
+    access: Access,
+    context: Context,
+) -> Settled:
+    return settle(
+        result, ledger, access.origin, account, ImportMetaOptions(), told, context,
+        reupload=options.upload.reupload, retry_uncertain=options.upload.retry_uncertain,
+    )  # fmt: skip
 
 
 def _forget_answered(ledger: Ledger, origin: str, account: str) -> None:

@@ -49,6 +49,9 @@ class UploadOptions:
     retry_uncertain: bool = opt(
         False, "publish sequences again of which nobody knows whether they were published"
     )
+    accept_uncertain: bool = opt(
+        False, "take sequences of which nobody knows whether they were published as published"
+    )
     ledger: str = opt("", "file that remembers what was uploaded, in place of the one in your data folder")
 
 

@@ -415,7 +415,8 @@ def _uncertain(what: str, names: Sequence[str], said: str) -> Failure[str]:
         what,
         _Uncertain.code,
         f"nobody knows whether its {len(names)} images{which} were published: {said}",
-        "look at your uploads on the service's site; where they are missing, run again with --retry-uncertain",
+        "look at your uploads on the service's site; run again with --retry-uncertain where they are missing, with "
+        "--accept-uncertain where they are there",
         exit_code=_Uncertain.exit_code,
     )
 
