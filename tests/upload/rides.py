@@ -31,7 +31,6 @@ __all__ = ["IMAGES", "SEQUENCES", "Clock", "Ended", "Ride", "fill", "finishes", 
 
 SEQUENCES = 3
 IMAGES = 12
-_STALL_S = 0.3  # a request that moves nothing for so long fails
 
 
 class Clock:
@@ -129,14 +128,15 @@ class _Watched(Client):
 
 @dataclass(frozen=True, slots=True)
 class _Access(Access):
-    """Access whose watchdog is quick."""
+    """Access whose watchdog is as quick as one likes, and whose publications are noted."""
 
     calls: list[tuple[str, str]] = field(default_factory=list)
+    stall_s: float = 20.0
 
     def client(self, token: Secret, context: Context, connections: int = 1) -> Client:
         at = Endpoints.of(self.base_url)
         http = Http(
-            at.origins, connections=connections, user_agent="test", clock=context.clock, connect_s=2, stall_s=_STALL_S,
+            at.origins, connections=connections, user_agent="test", clock=context.clock, connect_s=10, stall_s=self.stall_s,
             least_bytes_per_s=4000,
         )  # fmt: skip
         return _Watched(http, at, token, self.calls)
@@ -155,6 +155,7 @@ class Ride:
     base_url: str = ""  # of the sandbox, where nothing else is said
     images: int = IMAGES
     sequences: int = SEQUENCES
+    stall_s: float = 20.0  # a request that moves less than 4,000 bytes a second for so long fails
 
     @property
     def ledger(self) -> Path:
@@ -183,7 +184,7 @@ class Ride:
             str(self.home / "config.toml"), origin_of(base_url), environment_token=Secret(self.token), keyring=False,
             fs=self.fs,
         )  # fmt: skip
-        access = _Access(accounts, base_url)
+        access = _Access(accounts, base_url, stall_s=self.stall_s)
         context = Context(fs=self.fs, clock=self.clock, transferred=transferred)
         before, slept_s = len(self.box.requests()), self.clock.slept_s
         done: Done | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -53,6 +53,7 @@ class Case:
     said: str = ""  # in one of the failures
     slept_s: float = 0.0  # at least, where the service asks for it
     options: dict[str, Any] = field(default_factory=dict)
+    stall_s: float = 20.0
 
 
 def once(name: str, action: str, where: str, **more: Any) -> Case:
@@ -108,7 +109,7 @@ def transient() -> list[Case]:
 
 def quick_watchdog() -> list[Case]:
     """What does not move is given up, which takes real time: 0.3 s each here."""
-    return [
+    cases = [
         once("stall, body", "stall=1", BODY),
         once("stall, offset", "stall=1", OFFSET),
         once("stall, list", "stall=1", LIST),
@@ -119,6 +120,7 @@ def quick_watchdog() -> list[Case]:
         once("drip, finish", "drip=100", FINISH, code=5, uncertain=PER_SEQUENCE),
         once("body read slowly", "slow=200", BODY),
     ]
+    return [replace(case, stall_s=0.3) for case in cases]
 
 
 def rejected() -> list[Case]:
@@ -252,7 +254,9 @@ def test_there_are_enough_and_each_has_a_name_of_its_own() -> None:
 def test_case(case: Case, ride: Ride, foreign: MapillarySandbox, caplog: pytest.LogCaptureFixture) -> None:
     before, asked_before = sums(ride), len(foreign.requests())
     ride.box.set_faults(fault.replace("FOREIGN", foreign.url) for fault in case.faults)
+    ride.stall_s = case.stall_s
     ended = ride.run(**case.options)
+    ride.stall_s = 20.0
     report = f"{case.faults}: {ended}"
     assert ended.code == case.code, report
     if case.left is not None:
