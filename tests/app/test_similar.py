@@ -300,3 +300,13 @@ class TestFiles:
         monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
         with pytest.raises(MissingDependency, match="tables"):
             check_outputs([str(tmp_path / "a.parquet")], False, Context())
+
+
+def test_a_burst_of_one_second_costs_no_search_for_crops(album: Path, monkeypatch):
+    frame = np.asarray(scene(0, 660, 495))
+    tags = Image.Exif()
+    tags.get_ifd(0x8769)[0x9003] = "2026:05:09 10:00:00"
+    for n, x in enumerate((0, 9, 18)):
+        Image.fromarray(frame[:480, x : x + 640]).save(album / f"burst{n}.jpg", exif=tags)
+    monkeypatch.setattr(similar_copies, "compare", None)
+    assert run(album).groups == []

@@ -229,7 +229,7 @@ def _crop_links(
         if len(members) <= _SAME_SECOND
         for a in members
         for b in members
-        if a < b and label[a] != label[b]
+        if a < b and label[a] != label[b] and _size(shots[a]) != _size(shots[b])
     }
     looks.prefetch((i, j, -1) for i, j in sorted(pairs))
     largest = _largest(shots, rows, label)
@@ -240,6 +240,11 @@ def _crop_links(
             part, whole = (i, j) if found.worst > 0 else (j, i)
             links.append((part, whole, largest[int(label[whole])] + found.ssim))
     return links
+
+
+def _size(shot: Shot) -> tuple[int, int]:
+    """Width and height: those of a crop are others, those of a burst the same."""
+    return shot.about.width_px, shot.about.height_px
 
 
 def _stem(path: str) -> str:
@@ -364,10 +369,25 @@ def _pixel_digests(shots: Sequence[Shot], label: Ints, first: Ints, context: Con
         }
     )
     made: dict[int, bytes] = {}
+    spaces = {shots[i].space.catalog for i in todo}
+    kept: dict[str, dict[str, str]] = {}
+    for file in spaces:
+        with Catalog(file) as catalog:
+            kept[file] = catalog.kept(_PIXELS)
+    marks = {i: _name(shots[i]).hex()[:24] + " " for i in todo}
+    for i in todo:
+        text = kept[shots[i].space.catalog].get(shots[i].path, "")
+        if text.startswith(marks[i]):
+            made[i] = bytes.fromhex(text[len(marks[i]) :])
+    missing = [i for i in todo if i not in made]
     with ThreadPoolExecutor(_THREADS) as threads:
-        for i, digest in zip(todo, threads.map(lambda i: _pixel_digest(shots[i], context), todo)):
+        for i, digest in zip(missing, threads.map(lambda i: _pixel_digest(shots[i], context), missing)):
             if digest:
                 made[i] = digest
+    for file in spaces:
+        with Catalog(file) as catalog:
+            fresh = [i for i in missing if i in made and shots[i].space.catalog == file]
+            catalog.keep(_PIXELS, {shots[i].path: marks[i] + made[i].hex() for i in fresh})
     return made
 
 
@@ -377,12 +397,7 @@ def _same_light(a: Shot, b: Shot) -> bool:
 
 
 def _pixel_digest(shot: Shot, context: Context) -> bytes | None:
-    """The digest of the pixels as they are displayed, remembered; None where the file went away."""
-    mark = _name(shot).hex()[:24] + " "
-    with Catalog(shot.space.catalog) as catalog:
-        kept = catalog.kept(_PIXELS, shot.path).get(shot.path, "")
-    if kept.startswith(mark):
-        return bytes.fromhex(kept[len(mark) :])
+    """The digest of the pixels as they are displayed; None where the file went away."""
     try:
         with context.fs.source(shot.file) as source:
             made = decode(source)
@@ -390,6 +405,4 @@ def _pixel_digest(shot: Shot, context: Context) -> bytes | None:
         return None
     digest = hashlib.sha256(f"{made.pixels.shape}".encode())
     digest.update(np.ascontiguousarray(made.pixels).data)
-    with Catalog(shot.space.catalog) as catalog:
-        catalog.keep(_PIXELS, {shot.path: mark + digest.hexdigest()})
     return digest.digest()

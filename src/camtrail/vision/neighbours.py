@@ -5,6 +5,8 @@ Nothing here is ever as large as the square of the number of pictures, unless th
 
 from __future__ import annotations
 
+import importlib.util
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -139,11 +141,7 @@ _count: Callable[[Hashes], npt.NDArray[np.uint8]] = getattr(np, "bitwise_count",
 
 def has_index() -> bool:
     """Whether FAISS is installed, which large sets are searched by."""
-    try:
-        import faiss  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return importlib.util.find_spec("faiss") is not None
 
 
 def nearest(vectors: Vectors, n: int, least: float, *, approximate: bool = False) -> Nearest:
@@ -203,9 +201,9 @@ def _best(row: Ints, neighbour: Ints, cosine: Vectors, n: int) -> _Part:
 
 
 def _by_index(vectors: Vectors, n: int, least: float) -> Iterator[_Part]:
-    import faiss
-
-    library: Any = faiss
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of what generates its bindings
+        library: Any = importlib.import_module("faiss")
     lists = int(_LISTS_PER_ROOT * np.sqrt(len(vectors)))
     index = library.index_factory(vectors.shape[1], f"IVF{lists},Flat", library.METRIC_INNER_PRODUCT)
     index.cp.seed = 1
