@@ -60,7 +60,7 @@ def pairs_within(hashes: Hashes, most_bits: int) -> Pairs:
     -----
     Pigeonhole (Norouzi, Punjani, Fleet 2012): of hashes cut into one part more than the bits that may differ, one
     part is equal. Rows are sorted by each part in turn, and each is compared with those behind it that have the
-    same. 100,000 hashes on one core: 64 bits within 5 in 0.25 s, 256 within 24 in 2 s, in some 100 MB. Where so
+    same. 100,000 hashes on one core: 64 bits within 5 in 0.1 s, 256 within 24 in 0.8 s, in some 100 MB. Where so
     many bits may differ that the parts say nothing, all are compared with all: 100,000 in 10 s.
     """
     table = np.ascontiguousarray(hashes if hashes.ndim == 2 else hashes[:, None], np.uint64)
@@ -155,8 +155,8 @@ def nearest(vectors: Vectors, n: int, least: float, *, approximate: bool = False
 
     Notes
     -----
-    The product of all with all, in blocks of 64 MB: 100,000 vectors of 256 numbers in some 40 s on two cores. The
-    index (inverted lists, IndexIVFFlat) takes 10 s and misses one neighbour of a hundred.
+    The product of all with all, in blocks of 64 MB: 30,000 vectors of 225 numbers in 10 s on two cores. The index
+    (inverted lists, IndexIVFFlat) takes 2.4 s, and found 99.99 % of the neighbours above 0.5 among made-up clusters.
     """
     vectors = np.ascontiguousarray(vectors, np.float32)
     if n < 1 or len(vectors) < 2:
