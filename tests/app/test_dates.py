@@ -150,6 +150,26 @@ def test_a_date_far_from_the_names_is_named_and_replaced_only_on_request(put, ro
     assert clock(photo) == ("2019-05-09 15:47:33", None)
 
 
+@pytest.mark.parametrize("name", [WA, "2023-04-08 harbour/scan1.jpg"])
+@pytest.mark.parametrize(
+    "shot",
+    [{"local": "2023:04:02 10:11:12"}, {"gps_time": datetime(2023, 4, 2, 10, 11, 12, tzinfo=UTC), **ZURICH}],
+)
+def test_a_day_never_replaces_a_time_of_day(put, root, name, shot):
+    photo = put(name, **shot)
+    before = photo.read_bytes()
+    done = run(root, write="exif", replace=True)
+    assert row(done, name).outcome == "kept" and photo.read_bytes() == before
+    assert "2023-04-02 10:11:12" in row(done, name).reason and "--replace" not in row(done, name).reason
+
+
+def test_a_day_replaces_the_midnight_of_another_one_on_request(put, root):
+    photo = put(WA, local="2000:01:01 00:00:00")
+    assert row(run(root), WA).reason.endswith("--replace takes that")
+    assert run(root, write="exif", replace=True).counts() == {"dated": 1}
+    assert clock(photo) == ("2023-04-08 00:00:00", None)
+
+
 def test_a_midnight_gives_way_to_a_finer_time_of_its_day(put, root):
     photo = put(IMG, local="2019:05:09 00:00:00")
     assert run(root, write="exif").counts() == {"dated": 1}

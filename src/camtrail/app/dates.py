@@ -372,7 +372,8 @@ class _Judge:
         had_s = own.local_s if own.source == "exif" else _NAN
         row = replace(row, had_s=had_s)
         far = _is_far(row, own)
-        if far and self._options.replace:
+        is_finer = found.is_day and own.local_s % _DAY_S != 0.0
+        if far and self._options.replace and not is_finer:
             return self._dated(row, f"in place of: {own.said}")
         if not far and not found.is_day:
             if (
@@ -386,7 +387,7 @@ class _Judge:
         said = _said(row.local_s, row.offset_s, row.precision)
         reason = f"{own.said}, its {_called(row.source)} {said} ({row.meaning})" if far else _HAS_A_DATE
         if far:
-            reason += "; --replace takes that"
+            reason += "; a day alone replaces no time" if is_finer else "; --replace takes that"
         return replace(row, outcome="kept", source=own.source, reason=reason)
 
     def _dated(self, row: Row, reason: str) -> Row:

@@ -30,4 +30,7 @@ class DatesOptions:
     ignore_takeout: bool = opt(False, "leave the JSON files of Google Takeout beside the photos alone")
     ignore_folders: bool = opt(False, "take no day from the names of folders")
     positions: bool = opt(False, "also write the position that Google Takeout tells, where a photo has none")
-    replace: bool = opt(False, "also date photos whose own date is more than a day from that of the name")
+    replace: bool = opt(
+        False, "also date photos whose own date is more than a day from that of the name; a name that tells only the "
+        "day replaces no time of day",
+    )  # fmt: skip
