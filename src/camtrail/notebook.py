@@ -386,7 +386,7 @@ class ImageProcessor:
 
 def _taken_at(moment: datetime) -> Values:
     """Raises UsageError where no photo can have been taken then."""
-    if not isinstance(moment, datetime):
+    if not isinstance(moment, datetime) or moment != moment:  # pandas.NaT is a datetime, and not itself
         raise UsageError(f"{moment!r} is no datetime", "leave out pictures whose names tell no time")
     ahead = moment.utcoffset()
     values = Values(

@@ -394,8 +394,9 @@ def test_a_clone_of_nothing_or_at_no_time():
         clone("gone.jpg", "out.jpg", NOON)
     with pytest.raises(InputError, match=r"a\.png"):
         clone("a.png", "out.png", NOON)
-    with pytest.raises(UsageError, match="no datetime"):
-        clone("a.jpg", "out.jpg", None)
+    for nothing in (None, pandas.NaT):
+        with pytest.raises(UsageError, match="no datetime"):
+            clone("a.jpg", "out.jpg", nothing)
     with pytest.raises(UsageError, match="no photo was taken"):
         clone("a.jpg", "out.jpg", datetime(1066, 10, 14))
     assert not Path("out.jpg").exists()
