@@ -187,7 +187,13 @@ def _evidence(
     p = c.places
     ours = _estimated(c, context)
     if ours.any():
-        notes.append(f"{int(ours.sum())} photos have estimated places, which count for no place of their own")
+        n = int(ours.sum())
+        said = (
+            "1 photo has an estimated place, which counts"
+            if n == 1
+            else f"{n:,} photos have estimated places, which count"
+        )
+        notes.append(f"{said} for no place of their own")
     is_guess = np.array([s == "machine" for s in p.time_source.tolist()], bool)
     counts = ~ours & np.array([f is None for f in c.photos.fault.tolist()], bool)
     local_s = _local_s(c)
