@@ -244,3 +244,13 @@ def test_a_photo_that_was_edited_stays_in_its_sequence(ride: Ride) -> None:
     ended = ride.run()
     assert ended.code == 0 and ended.counts == {"uploaded": IMAGES}, ended
     assert [len(m["images"]) for m in ride.box.received()["manifests"]] == [4, 4, 4]
+
+
+def test_a_second_upload_on_purpose_is_a_list_of_its_own(ride: Ride) -> None:
+    assert ride.run().code == 0
+    for n in (2, 3):
+        ride.clock.sleep(1.0)
+        ended = ride.run(reupload=True)
+        assert ended.code == 0 and ended.counts == {"uploaded": IMAGES}, ended
+        assert [m["times"] for m in ride.box.received()["manifests"]] == [1] * 3 * n
+    assert ride.run().counts == {"already_uploaded": IMAGES}

@@ -379,7 +379,7 @@ class _Sending:
         data = wire.manifest([sequence.handles[image.session] for image in sequence.images])
         again = self.context.clock.now_s() if self.options.reupload else 0.0
         # By what stands in it: the service may give other handles for the same images later.
-        key = f"uuid_{uuid.uuid5(_NAMES, f'{self.account} {again:g} {sha256(data).hexdigest()}').hex}.json"
+        key = f"uuid_{uuid.uuid5(_NAMES, f'{self.account} {again:.3f} {sha256(data).hexdigest()}').hex}.json"
         machine = _resumable(
             self, key, len(data), lambda offset: Body(len(data) - offset, lambda: iter([data[offset:]]))
         )
