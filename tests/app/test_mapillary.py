@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ from typing import Any
 import pytest
 
 from camtrail.app import mapillary as app
-from camtrail.app.accounts import Accounts
+from camtrail.app.accounts import REAL_ORIGIN, Accounts, Profile
 from camtrail.app.context import Context
 from camtrail.app.mapillary import Access
 from camtrail.app.mapillary_options import AccountOptions, StageOptions, ToolOptions
 from camtrail.app.process import ProcessOptions
 from camtrail.app.process import process as process_alone
 from camtrail.app.write_options import ImportMetaOptions, WriteOptions
+from camtrail.catalog.store import Catalog
 from camtrail.core.bytes import MemoryBytes
 from camtrail.core.errors import InputError, UsageError
 from camtrail.core.model import Photos
@@ -201,6 +203,82 @@ class TestBeforeAnythingIsDone:
     def test_without_the_stage_of_the_user_none_is_needed(self, ride, access):
         done = app.process([str(ride)], options(user="", skip_user_processing=True), access, Context())
         assert done.written is not None and done.written.counts == {"written": 3}
+
+
+class TestWhose:
+    def params(self, paths: list[Path], access: Access, **more: Any) -> app.Done:
+        return app.upload_params_process(list(map(str, paths)), options(**more), access, Context())
+
+    def two(self, ride: Path, access: Access) -> list[Path]:
+        """Two folders of one rider each."""
+        other = ride.parent / "other"
+        other.mkdir()
+        (other / "a.jpg").write_bytes(shot(7))
+        for folder, name in ((ride, "anna"), (other, "bert")):
+            app.user_process([str(folder)], options(user=name), access, Context())
+            geotag(folder)
+            sequence(folder)
+        return [ride, other]
+
+    def test_folders_of_two_users_are_not_one_users(self, ride, access):
+        paths = self.two(ride, access)
+        with pytest.raises(UsageError, match="several users: anna, bert"):
+            self.params(paths, access, user="")
+        assert self.params(paths[1:], access, user="").user_name == "bert"
+        assert self.params(paths, access, user="anna").user_name == "anna"
+
+    def test_nor_are_descriptions_of_two_users(self, ride, access):
+        (other, *_) = sorted(ride.glob("*.jpg"))
+        for photo, name in ((other, "anna"), (ride / "IMG_1.jpg", "bert")):
+            app.process([str(photo)], options(user=name), access, Context())
+        shutil.rmtree(ride / ".camtrail")
+        process_alone([str(ride)], ProcessOptions(), Context())
+        with pytest.raises(UsageError, match="several users: anna, bert"):
+            self.params([ride], access, user="")
+
+    def test_what_an_upload_needs_is_kept(self, ride, access):
+        geotag(ride)
+        sequence(ride)
+        done = self.params([ride], access)
+        assert done.settled is not None
+        with Catalog(str(ride / ".camtrail" / "catalog.sqlite")) as catalog:
+            kept = {path: json.loads(value) for path, value in catalog.kept("upload_params").items()}
+        assert kept.pop("")["user_name"] == "tester"
+        (images,) = done.settled.sequences.values()
+        assert [kept[image.item.path] for image in images] == [
+            {
+                "sequence": image.item.sequence, "index": index, "session": image.session,
+                "bytes": image.size_bytes, "picture": image.picture.hex(),
+            }
+            for index, image in enumerate(images)
+        ]  # fmt: skip
+
+    def test_what_is_kept_of_other_folders_stays(self, ride, access):
+        (ride / "later").mkdir()
+        (ride / "later" / "a.jpg").write_bytes(shot(8))
+        geotag(ride)
+        sequence(ride)
+        for folder in (ride, ride / "later"):
+            self.params([folder], access)
+        with Catalog(str(ride / ".camtrail" / "catalog.sqlite")) as catalog:
+            assert set(catalog.kept("upload_params")) == {
+                "",
+                "IMG_0.jpg",
+                "IMG_1.jpg",
+                "IMG_2.jpg",
+                "later/a.jpg",
+            }
+
+    def test_a_rehearsal_leaves_no_id_behind(self, ride, tmp_path):
+        config = str(tmp_path / "config.toml")
+        ids = []
+        for origin in ("http://127.0.0.1:7", REAL_ORIGIN):
+            accounts = Accounts(config, origin, keyring=False)
+            accounts.put(Profile("tester", "tester", f"id at {origin}", origin=origin), Secret("a-token"))
+            base_url = "" if origin == REAL_ORIGIN else origin
+            app.process([str(ride)], options(), Access(accounts, base_url), Context())
+            ids.append(json.loads(says(ride / "IMG_0.jpg").description[0]).get("MAPSettingsUserKey"))
+        assert ids == [None, f"id at {REAL_ORIGIN}"]
 
 
 class TestImportMetadata:

@@ -459,3 +459,22 @@ def test_a_token_in_a_message_of_any_kind_is_blanked(monkeypatch, capsys):
         assert cli._ended() in (1, 2)
         err = capsys.readouterr().err
         assert "bad *** given" in err and CANARY not in err
+
+
+class TestPlainHttp:
+    """An address that its user named may be http; what that means is said once."""
+
+    @pytest.mark.parametrize("url", ["http://192.0.2.1:9", "http://box.invalid"])
+    def test_away_from_this_machine_is_told(self, mapillary, tmp_path, url):
+        (tmp_path / "token").write_text("sandy")
+        env = {"CAMTRAIL_MAPILLARY_URL": url}
+        ended = mapillary("edit-config", "--user_name", "rob", "MAPSettingsUserKey=1", env=env)
+        assert ended.code == 0 and ended.err.count("can be read on the way") == 1
+
+    @pytest.mark.parametrize(
+        "url", ["", "https://box.invalid", "http://127.0.0.1:9", "http://[::1]:9", "http://localhost"]
+    )
+    def test_is_nothing_to_tell_here(self, mapillary, url):
+        env = {"CAMTRAIL_MAPILLARY_URL": url}
+        ended = mapillary("edit-config", "--user_name", "rob", "MAPSettingsUserKey=1", env=env)
+        assert ended.code == 0 and ended.err == ""

@@ -194,7 +194,7 @@ class TestStages:
 
     def test_upload_params_process(self, run: Run, path: Path, ready: Path, box: MapillarySandbox) -> None:
         out = done(run(LINES[4]))
-        assert "5  ready to upload" in out and "1 sequence)" in out and box.requests() == []
+        assert f"5  ready to upload for {USER} (" in out and "1 sequence)" in out and box.requests() == []
         params = kept(path, "upload_params")
         assert [params[f"IMG_{n}.jpg"]["index"] for n in range(5)] == [0, 1, 2, 3, 4]
 

@@ -376,6 +376,18 @@ class TestSettled:
         assert made["MAPMetaTags"]["strings"] == [{"key": "original_file_name", "value": "b"}]
         assert import_date_ms(first) == 5
 
+    def test_what_was_anothers_does_not_stay(self) -> None:
+        first = self.text(
+            DescriptionExtras(
+                accuracy_m=2.0, user_name="u", user_key="1", organization_key="o", is_private=True
+            )
+        )
+        made = json.loads(settled(first, self.text(DescriptionExtras(user_name="v"))))
+        assert {key for key in made if key.startswith(("MAPSettings", "MAPOrg", "MAPPriv"))} == {
+            "MAPSettingsUsername"
+        }
+        assert (made["MAPSettingsUsername"], made["MAPGPSAccuracyMeters"]) == ("v", 2.0)
+
     @pytest.mark.parametrize(
         "old",
         [

@@ -17,7 +17,7 @@ import numpy as np
 
 from camtrail.app import import_meta, pictures
 from camtrail.app import process as app
-from camtrail.app.accounts import Accounts, Profile, authenticate_by_password
+from camtrail.app.accounts import REAL_ORIGIN, Accounts, Profile, authenticate_by_password
 from camtrail.app.context import Context
 from camtrail.app.feeds import is_track
 from camtrail.app.mapillary_options import ToolOptions
@@ -101,6 +101,7 @@ class Done:
 
     result: Result
     user_name: str = ""
+    organization_key: str = ""
     written: Written | None = None
     settled: Settled | None = None
     uploaded: Uploaded | None = None
@@ -130,7 +131,8 @@ def user_process(paths: Sequence[str], options: ToolOptions, access: Access, con
     """
     _need_name(options)
     done = Done(app.scan(_photos(paths, context), options.process, context))
-    done.user_name = _settle_user(done.result, options, access, context).user_name
+    owner = _settle_user(done.result, options, access, context)
+    done.user_name, done.organization_key = owner.user_name, owner.organization_key
     return done
 
 
@@ -179,7 +181,7 @@ def upload_params_process(
     _need(_ranked, "sequence_process", named, options, context)
     done = Done(app.scan(named, options.process, context))
     owner = _owner(done.result, options, access, context)
-    done.user_name = owner.user_name
+    done.user_name, done.organization_key = owner.user_name, owner.organization_key
     done.settled = _settle_params(done.result, owner, options, access, context)
     return done
 
@@ -206,8 +208,8 @@ def insert_exif_image_description(paths: Sequence[str], options: ToolOptions, co
         done.result.command = "insert_EXIF_ImageDescription"
         if to.write == "none":
             done.result.notes.append("nothing is written into the photos, as an option says")
-        owner = _kept_owner(done.result.spaces, context) or Owner(user_name=options.account.user_name)
-        done.user_name = owner.user_name
+        owner = _kept_or_named(done.result, options)
+        done.user_name, done.organization_key = owner.user_name, owner.organization_key
         done.written = _insert(
             done.result, to, options.meta, _told(done.result, owner, context), None, context
         )
@@ -292,10 +294,10 @@ def _process(
     result.command = "process"
     done = Done(result, has_sequenced=is_sequenced)
     if skip.skip_user_processing:
-        owner = _kept_owner(result.spaces, context) or Owner(user_name=options.account.user_name)
+        owner = _kept_or_named(result, options)
     else:
         owner = _settle_user(result, options, access, context)
-    done.user_name = owner.user_name
+    done.user_name, done.organization_key = owner.user_name, owner.organization_key
     if not skip.skip_import_meta_processing:
         _settle_meta(result, options.meta, context)
     if not has_ranks:
@@ -343,7 +345,7 @@ def _upload(
     result.command = "upload"
     done = Done(result)
     owner = _owner(result, options, access, context)
-    done.user_name = owner.user_name
+    done.user_name, done.organization_key = owner.user_name, owner.organization_key
     told = _told(result, owner, context, with_digests=False)
     if options.to.dry_run:
         done.settled = _settle_params(result, owner, options, access, context, told)
@@ -351,7 +353,7 @@ def _upload(
         return done
     if is_nothing_there(result):  # nobody needs to be asked
         found = settle(result, None, access.origin, "", ImportMetaOptions(), told, context)
-        _keep_params(result, found, context)
+        _keep_params(result, found, owner)
         done.settled, done.not_ready = found, found.not_ready
         done.uploaded = Uploaded(found.left, found.not_ready, failures=found.failures, notes=found.notes)
         return done
@@ -375,7 +377,8 @@ def _sent(
     result = done.result
     me = _asked(client.me, options, context)
     if owner.user_name and me.name and me.name != owner.user_name:
-        log.warning("the token belongs to %s, not to %s: images go to %s", me.name, owner.user_name, me.name)
+        name = shown(me.name)
+        log.warning("the token belongs to %s, not to %s: images go to %s", name, shown(owner.user_name), name)
     organization_id = None
     if key := owner.organization_key:
         organization_id = _organization(key, client, options, context)
@@ -387,7 +390,7 @@ def _sent(
             for number in found.uncertain:
                 ledger.end(number, "done", "as its user says")
             found = _settled(result, ledger, me.id, told, options, access, context)
-        _keep_params(result, found, context)
+        _keep_params(result, found, owner)
         done.settled, done.not_ready = found, found.not_ready
         done.uploaded = send(
             result,
@@ -609,19 +612,39 @@ def _owner_of(name: str, profile: Profile | None, options: ToolOptions) -> Owner
         return Owner(user_name=name, organization_key=organization)
     return Owner(
         user_name=profile.user_name or name,
-        user_key=profile.user_key,
+        user_key=profile.user_key
+        if profile.origin == REAL_ORIGIN
+        else "",  # of a stand-in nobody else knows it
         organization_key=organization or profile.organization_key,
     )
 
 
-def _kept_owner(spaces: Sequence[Workspace], context: Context) -> Owner | None:
-    """The user of an earlier run; None where there was none."""
+def _kept_owner(spaces: Sequence[Workspace], name: str = "") -> Owner | None:
+    """The user of an earlier run, of several the one of that name; None where there was none. Raises UsageError."""
+    found: dict[str, Owner] = {}
     for space in spaces:
         with Catalog(space.catalog) as catalog:
             value = catalog.kept(_USER).get("")
         if value is not None:
-            return Owner(**json.loads(value))
-    return None
+            owner = Owner(**json.loads(value))
+            found.setdefault(owner.user_name, owner)
+    if name not in found:
+        _only_one(list(found))
+    return found.get(name) or next(iter(found.values()), None)
+
+
+def _kept_or_named(result: Result, options: ToolOptions) -> Owner:
+    """The user of an earlier run, else of the option, of whom nothing more is known then."""
+    name = options.account.user_name
+    return _kept_owner(result.spaces, name) or Owner(user_name=name)
+
+
+def _only_one(names: Sequence[str]) -> None:
+    if len(names) > 1:
+        raise UsageError(
+            f"the photos belong to several users: {', '.join(map(shown, sorted(names)))}",
+            "name the folders of one user at a time, or give --user_name NAME",
+        )
 
 
 def _owner(result: Result, options: ToolOptions, access: Access, context: Context) -> Owner:
@@ -629,15 +652,14 @@ def _owner(result: Result, options: ToolOptions, access: Access, context: Contex
 
     Raises UsageError with the profiles there are.
     """
-    name = options.account.user_name
-    kept = _kept_owner(result.spaces, context)
-    if name:
+    if name := options.account.user_name:
         return _owner_of(name, access.accounts.find(name), options)
-    if kept is not None:
+    if (kept := _kept_owner(result.spaces)) is not None:
         more = options.account.organization_key
         return dataclasses.replace(kept, organization_key=more) if more else kept
     names = _described_names(result)
-    if len(names) == 1:
+    _only_one(names)
+    if names:
         return _owner_of(names[0], access.accounts.find(names[0]), options)
     only = access.accounts.only()
     if only is not None:
@@ -751,12 +773,12 @@ def _settle_params(
         found = settle(result, None, access.origin, "", ImportMetaOptions(), told, context)
     else:
         with Ledger(path) as ledger:
-            account = owner.user_key or ledger.account_key(access.origin, owner.user_name) or ""
+            account = ledger.account_key(access.origin, owner.user_name) or owner.user_key
             found = settle(
                 result, ledger, access.origin, account, ImportMetaOptions(), told, context,
                 reupload=options.upload.reupload, retry_uncertain=options.upload.retry_uncertain,
             )  # fmt: skip
-    _keep_params(result, found, context)
+    _keep_params(result, found, owner)
     return found
 
 
@@ -768,16 +790,19 @@ def _is_there(path: str, context: Context) -> bool:
     return True
 
 
-def _keep_params(result: Result, found: Settled, context: Context) -> None:
-    values: list[dict[str, str]] = [{} for _ in result.spaces]
+def _keep_params(result: Result, found: Settled, owner: Owner) -> None:
+    """Keeps what an upload would send, photo by photo, and for whom."""
+    values: list[dict[str, str]] = [{"": json.dumps(dataclasses.asdict(owner))} for _ in result.spaces]
     for images in found.sequences.values():
         for index, image in enumerate(images):
             path = result.collections[image.collection].photos.path[image.row]
             row: Mapping[str, Any] = {
                 "sequence": image.item.sequence, "index": index, "session": image.session, "bytes": image.size_bytes,
+                "picture": image.picture.hex(),
             }  # fmt: skip
             values[image.collection][path] = json.dumps(row)
-    for space, rows in zip(result.spaces, values):
+    for space, c, rows in zip(result.spaces, result.collections, values):
         with Catalog(space.catalog) as catalog:
-            catalog.drop_kept(_PARAMS, None)
+            if catalog.kept(_PARAMS):
+                catalog.drop_kept(_PARAMS, c.photos.path.tolist())
             catalog.keep(_PARAMS, rows)

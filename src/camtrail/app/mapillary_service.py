@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_address
 from random import Random
+from urllib.parse import urlsplit
 
 from camtrail import __version__
 from camtrail.core.clock import Clock
@@ -13,7 +15,7 @@ from camtrail.services.mapillary.wire import Endpoints
 from camtrail.transfer.http import Http
 from camtrail.transfer.retry import patiently
 
-__all__ = ["login_of", "me_of", "open_client", "origin_of"]
+__all__ = ["is_guarded", "login_of", "me_of", "open_client", "origin_of"]
 
 _ATTEMPTS = 4  # somebody waits for the answer
 
@@ -21,6 +23,17 @@ _ATTEMPTS = 4  # somebody waits for the answer
 def origin_of(base_url: str) -> str:
     """The origin that tokens and uploads of an address belong to; "" is the real service. Raises UsageError."""
     return Endpoints.of(base_url or None).origin
+
+
+def is_guarded(origin: str) -> bool:
+    """Whether nobody on the way can read what is sent to an origin: it is https, or on this machine."""
+    parts = urlsplit(origin)
+    if parts.scheme == "https" or parts.hostname == "localhost":
+        return True
+    try:
+        return ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False
 
 
 def open_client(base_url: str, token: Secret, clock: Clock, connections: int = 1) -> Client:

@@ -17,6 +17,8 @@ __all__ = ["STAGE", "carry", "digests"]
 
 STAGE = "picture"
 _THREADS = min(os.cpu_count() or 1, 4)
+_GROUP = 64  # photos between two words about how far it is
+_MOST_LOST = 1024  # photos that a run which is killed may have read in vain
 
 
 def digests(
@@ -41,19 +43,29 @@ def digests(
     missing = [path for path in seen if path not in found]
     failures: list[Failure[str]] = []
     made: dict[str, str] = {}
-    with ThreadPoolExecutor(_THREADS) as threads:
+
+    def keep() -> None:
+        if made:
+            with Catalog(space.catalog) as catalog:
+                catalog.keep(STAGE, made)
+            made.clear()
+
+    threads = ThreadPoolExecutor(_THREADS)
+    try:
         answers = threads.map(lambda path: _digest(space.absolute(path), context), missing)
         for n, (path, answer) in enumerate(zip(missing, answers), 1):
+            if n % _GROUP == 0 or n == len(missing):
+                context.progress("pictures", n, len(missing))
             if isinstance(answer, Failure):
                 failures.append(answer.at(space.as_typed(path)))
                 continue
             found[path] = answer
             made[path] = seen[path] + (answer or b"").hex()
-            if n % 64 == 0 or n == len(missing):
-                context.progress("pictures", n, len(missing))
-    if made:
-        with Catalog(space.catalog) as catalog:
-            catalog.keep(STAGE, made)
+            if len(made) == _MOST_LOST:
+                keep()
+    finally:
+        threads.shutdown(cancel_futures=True)  # who interrupts does not wait for the others
+        keep()
     return found, failures
 
 

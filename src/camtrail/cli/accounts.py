@@ -39,12 +39,15 @@ def access_of_environment() -> tuple[Accounts, str, Secret | None]:
 
     The address is "" for the real service; the client token, which a login by password needs, may be None.
     """
-    from camtrail.app.mapillary_service import origin_of
+    from camtrail.app.mapillary_service import is_guarded, origin_of
 
     base_url = os.environ.get("CAMTRAIL_MAPILLARY_URL", "").strip()
+    origin = origin_of(base_url)
+    if not is_guarded(origin):
+        log.warning("%s: what is sent there, the token included, can be read on the way", shown(origin))
     accounts = Accounts(
         config_path(),
-        origin_of(base_url),
+        origin,
         home=_config_homes(),
         environment_token=_secret_of("MAPILLARY_TOKEN"),
         keyring=os.environ.get("CAMTRAIL_KEYRING", "").strip().lower() not in _OFF,

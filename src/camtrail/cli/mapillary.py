@@ -184,6 +184,8 @@ def _show(run: Run, done: Done, options: ToolOptions) -> None:
     is_brief = result.command in _BRIEF
     words = _stage_words(done) if is_brief else [_order(done, options)]
     data: dict[str, Any] = {"sequences": result.sequences, "user_name": done.user_name or None}
+    if done.organization_key:
+        data["organization_key"] = done.organization_key
     if done.import_meta is not None:
         data["import_meta"] = dict(done.import_meta)
     if done.passed_over:
@@ -200,7 +202,7 @@ def _show(run: Run, done: Done, options: ToolOptions) -> None:
         _join(result, done.settled)
         data["upload"] = _settled_data(done.settled)
         is_asked = options.to.dry_run and result.command.endswith("upload")
-        words += _settled_words(done.settled, is_listed=is_asked)
+        words += _settled_words(done, done.settled, is_listed=is_asked)
     elif done.not_ready:
         data["upload"] = {
             "counts": {"not_ready": sum(done.not_ready.values())},
@@ -272,17 +274,15 @@ def _not_ready(reasons: Mapping[str, int]) -> list[str]:
     return [_counted(n, f"not ready to upload: {why}") for why, n in reasons.items()]
 
 
-def _settled_words(settled: Settled, *, is_listed: bool) -> list[str]:
+def _settled_words(done: Done, settled: Settled, *, is_listed: bool) -> list[str]:
     """What would go; one line an image where an upload was asked for."""
     images = list(settled.images())
     size = sum(image.size_bytes for image in images)
     count = len(settled.sequences)
-    words = [
-        _counted(
-            len(images),
-            f"ready to upload ({size / 1e6:,.1f} MB, {count} sequence{'' if count == 1 else 's'})",
-        )
-    ]
+    whose = f" for {shown(done.user_name)}" if done.user_name else ""
+    whose += f", organisation {shown(done.organization_key)}," if done.organization_key else ""
+    how_much = f"{size / 1e6:,.1f} MB, {count} sequence{'' if count == 1 else 's'}"
+    words = [_counted(len(images), f"ready to upload{whose} ({how_much})")]
     words += [_counted(n, f"left out: {what.replace('_', ' ')}") for what, n in settled.left.items() if n]
     words += _not_ready(settled.not_ready)
     if is_listed:

@@ -124,13 +124,9 @@ def image_description(item: Item, more: DescriptionExtras) -> str:
 
 
 # What one run knows of a photo and the next one need not be told again.
-_LASTING = (
-    "MAPGPSAccuracyMeters",
-    "MAPOrganizationKey",
-    "MAPPrivate",
-    "MAPSettingsUserKey",
-    "MAPSettingsUsername",
-)
+_USER = "MAPSettingsUsername"
+_OF_ANYBODY = ("MAPGPSAccuracyMeters",)
+_LASTING = (*_OF_ANYBODY, "MAPOrganizationKey", "MAPPrivate", "MAPSettingsUserKey", _USER)
 # How far apart two values are that differ in nothing but their last digits, and those of a heading.
 _WITHIN = {"MAPLatitude": 1.5e-7, "MAPLongitude": 1.5e-7, "MAPAltitude": 0.011}
 _TURN_DEG = 0.05
@@ -153,13 +149,16 @@ def settled(old: str | None, new: str, *, is_derived: bool = False) -> str:
 
     Parameters
     ----------
-    old : what the file says now; a caption, or the description of another picture, counts for nothing
+    old : what the file says now; a caption, or the description of another picture, counts for nothing, and of
+        another user's what is that user's
     is_derived : whether the new heading was derived from the sequence alone: one that is there wins over it
     """
     before, after = _parsed(old), json.loads(new)
     if before.get("MAPPhotoUUID") != after["MAPPhotoUUID"]:
         return new
-    made = {key: before[key] for key in _LASTING if key in before} | after
+    is_same_user = after.get(_USER) in (None, before.get(_USER))
+    lasting = _LASTING if is_same_user else _OF_ANYBODY
+    made = {key: before[key] for key in lasting if key in before} | after
     tags = {kind: list(_tags_in(before, kind)) for kind in _KINDS}
     for kind, given in after.get("MAPMetaTags", {}).items():
         keys = {tag["key"] for tag in given}
