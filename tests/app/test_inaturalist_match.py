@@ -25,7 +25,15 @@ from camtrail.app.scan import ScanOptions
 from camtrail.app.undo import UndoOptions, undo
 from camtrail.app.write_options import ChangeOptions
 from camtrail.core.bytes import FileBytes, MemoryBytes
-from camtrail.core.errors import AuthError, FolderBusy, Unreachable, UsageError
+from camtrail.core.errors import (
+    AuthError,
+    BadAnswer,
+    FolderBusy,
+    QuotaExceeded,
+    ServiceError,
+    Unreachable,
+    UsageError,
+)
 from camtrail.core.secrets import Secret
 from camtrail.metadata.xmp_edit import NewItems, NewText
 from camtrail.metadata.xmp_jpeg import new_xmp_head
@@ -377,8 +385,38 @@ class TestObservations:
     def test_without_photos_nobody_is_asked(self, world):
         assert world.run().exit_code() == 0 and not world.box.requests()
 
-    @pytest.mark.parametrize("faults", [["api:503"], ["api:429:x=99"], ["api:500"]])
-    def test_a_service_that_is_down_writes_nothing(self, world, faults):
+    @pytest.mark.parametrize(
+        "fault, error",
+        [
+            ("status=500", ServiceError),
+            ("status=503", ServiceError),
+            ("status=429", QuotaExceeded),
+            ("status=429,retry-after=7", QuotaExceeded),
+            ("status=502,path=/v1/observations", ServiceError),
+            ("html", BadAnswer),
+            ("truncate=10", Unreachable),
+            ("reset=0", Unreachable),
+        ],
+    )
+    def test_a_service_that_fails_writes_nothing(self, world, fault, error):
+        world.local("a.jpg", picture(1))
+        world.online(picture(1))
+        before = shas(world.folder)
+        world.box.set_faults([f"{fault},origin=api"])
+        with pytest.raises(error) as caught:
+            world.run()
+        assert caught.value.exit_code == 5 and shas(world.folder) == before
+        world.box.set_faults([])
+        assert world.found(world.run()) == {"a.jpg": 10000}
+
+    @pytest.mark.parametrize("fault", ["status=503,times=2", "status=429,times=2", "truncate=10,times=2"])
+    def test_a_service_that_recovers_is_asked_again(self, world, fault):
+        world.local("a.jpg", picture(1))
+        world.online(picture(1))
+        world.box.set_faults([fault])
+        assert world.found(world.run()) == {"a.jpg": 10000}
+
+    def test_a_service_that_is_not_there_writes_nothing(self, world):
         world.local("a.jpg", picture(1))
         world.online(picture(1))
         before = shas(world.folder)
@@ -386,6 +424,17 @@ class TestObservations:
         with pytest.raises(Unreachable):
             world.run()
         assert shas(world.folder) == before
+
+    @pytest.mark.parametrize("fault, code", [("status=503", 5), ("truncate=100", 5), ("status=404", 3)])
+    def test_where_no_online_photo_can_be_had_each_is_one_line(self, world, fault, code):
+        world.local("a.jpg", picture(1))
+        world.online(picture(1), picture(2))
+        before = shas(world.folder)
+        world.box.set_faults([f"{fault},origin=photos"])
+        done = world.run()
+        assert sorted(f.item for f in done.failures) == ["photo id 10000", "photo id 10001"]
+        assert done.exit_code() == code and not done.pairs and shas(world.folder) == before
+        assert [x.item.path for x in done.lone_local] == ["a.jpg"] and len(done.lone_online) == 2
 
     def test_offline_takes_what_was_kept(self, world):
         path = world.local("a.jpg", picture(1))

@@ -47,6 +47,7 @@ from camtrail.services.inaturalist.wire import SIZES, Observation, ObservationPh
 from camtrail.steps.match import clock_offset_s, components
 from camtrail.vision.decode import decode
 from camtrail.vision.encode import jpeg_of
+from camtrail.vision.hashes import SIGNATURE_PX
 
 __all__ = ["THRESHOLDS", "Day", "Local", "Matched", "Online", "Pair", "match"]
 
@@ -519,7 +520,6 @@ class _Comparison:
         self._columns: dict[int, int] = {}  # of pairs that are settled
         self._looked = np.zeros((len(locals_), len(online)), bool)
         self._gone: set[int] = set()  # online photos that cannot be had, or cannot be read
-        self._faulty: set[int] = set()  # local ones whose picture cannot be read
         self._ours: dict[int, Any] = {}  # features
         self._theirs: dict[int, Any] = {}
 
@@ -599,11 +599,10 @@ class _Comparison:
             kept[i] = (made.light[k], made.corners[k])
             if k in made.failures:
                 refuse(i, made.failures[k])
-        light = np.array([kept[i][0] for i in numbers]).reshape(len(numbers), -1)
+        light = np.array([kept[i][0] for i in numbers]).reshape(len(numbers), SIGNATURE_PX**2)
         return Features(light, tuple(kept[i][1] for i in numbers), {})
 
     def _refuse(self, i: int, failure: Failure[str]) -> None:
-        self._faulty.add(i)
         self.done.failures.append(replace(failure.at(self.locals[i].typed), exit_code=3))
 
     def _miss(self, j: int, failure: Failure[str]) -> None:
