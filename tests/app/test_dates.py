@@ -233,6 +233,32 @@ def test_takeout_tells_an_instant_and_a_place(put, root):
     assert items(processed(root))["b.jpg"].lat_deg == pytest.approx(47.37)
 
 
+@pytest.mark.parametrize(
+    ("name", "taken_s", "wanted"),
+    [
+        ("IMG_20230408_123456.jpg", 1680950096, ("2023-04-08 12:34:56", 2.0)),  # 10:34:56 UTC
+        ("IMG_20230408_123456.jpg", 1680950095, ("2023-04-08 12:34:55", 2.0)),
+        ("Screenshot_20230408-063456.jpg", 1680950096, ("2023-04-08 06:34:56", -4.0)),
+        ("IMG_20230408_161956.jpg", 1680950096, ("2023-04-08 16:19:56", 5.75)),
+        ("IMG_20230408_124456.jpg", 1680950096, None),  # no zone is 2:10 ahead
+        ("IMG_20230409_023456.jpg", 1680950096, None),  # nor 16:00
+        ("PXL_20230408_103456000.jpg", 1680950096, None),
+        ("WhatsApp Image 2023-04-08 at 12.34.56.jpg", 1680950096, None),  # when it came
+        ("IMG-20230408-WA0001.jpg", 1680950096, None),
+    ],
+)  # fmt: skip
+def test_a_clock_in_the_name_tells_the_zone_of_takeout(put, root, name, taken_s, wanted):
+    photo = put(name)
+    takeout(photo, f"{name}.json", taken_s=taken_s)
+    done = run(root, write="exif")
+    assert row(done, name).time_s == taken_s
+    assert row(done, name).zone_source == ("name" if wanted else "machine") and bool(
+        done.result.notes
+    ) != bool(wanted)
+    assert wanted is None or clock(photo) == wanted
+    assert row(run(photo, time_zone="Asia/Tokyo", replace=True), name).zone_source in ("option", "")
+
+
 def test_old_pictures_of_takeout(put, root):
     photo = put("a.jpg")
     takeout(photo, "a.jpg.json", taken_s=-473385600)

@@ -48,6 +48,8 @@ OUTCOMES = ("dated", "kept", "no_date", "impossible", "unsupported", "unreadable
 _NAN = float("nan")
 _DAY_S = 86400.0
 _FARTHEST_ZONES_S = 14 * 3600.0
+_ZONES_S = 900.0  # what all zones are a multiple of
+_NAME_S = 2.0  # what phones name a photo later than they take it
 _EPOCH = datetime(1970, 1, 1)
 _HAS_A_DATE = "has a date"
 _LARGEST_JSON_BYTES = 1 << 20
@@ -330,11 +332,30 @@ class _Judge:
                 zone_source if zone else "",
             )
         if not zone:
+            ahead_s = self._ahead_by_name(found, item)
+            if ahead_s == ahead_s:
+                return found.clock_s + ahead_s, ahead_s, "name"
             zone_source = "machine"
         moment = datetime.fromtimestamp(found.clock_s, UTC)
         there = moment.astimezone(timezones.named(zone) if zone else None)
         ahead = there.utcoffset() or timedelta()
         return found.clock_s + ahead.total_seconds(), ahead.total_seconds(), zone_source
+
+    def _ahead_by_name(self, found: NameDate, item: Item) -> float:
+        """What the wall clock in a photo's name is ahead of Takeout's instant; NaN where no zone is so far ahead."""
+        said = name_dates.read(item.path.rpartition("/")[2], now_s=self._now_s)
+        if (
+            found.rule != "takeout"
+            or not isinstance(said, NameDate)
+            or said.is_day
+            or said.meaning != "taken"
+        ):
+            return _NAN
+        ahead_s = said.local_s - found.clock_s  # NaN where the name is in UTC, too
+        if not abs(ahead_s) <= _FARTHEST_ZONES_S + _NAME_S:
+            return _NAN
+        zone_s = round(ahead_s / _ZONES_S) * _ZONES_S
+        return zone_s if abs(ahead_s - zone_s) <= _NAME_S else _NAN
 
     def _unsupported(self, row: Row, found: NameDate | Impossible | None, item: Item) -> Row:
         reason = item.message or ""
