@@ -57,6 +57,7 @@ _NAMES = uuid.uuid5(uuid.NAMESPACE_OID, "camtrail upload")
 _MOST_UNCERTAIN = 3  # publications in a row whose outcome nobody knows: no further one is made
 _LAST_WORDS_S = 2.0  # that publications under way get when the run is ended
 _LONG_S = 5.0  # a pause that people are told of
+_FAILURES = 12  # in a row, whichever image they meet: the service is taken for gone
 
 NEW_TOKEN = "run camtrail mapillary authenticate for a new token, or set MAPILLARY_TOKEN"  # noqa: S105 - a hint
 """What to do where the service does not take a token."""
@@ -202,7 +203,9 @@ class _Sending:
         self.origin, self.account, self.organization_id = origin, account, organization_id
         self.options, self.context = options, context
         self.random = random.Random()  # noqa: S311 - spreads waiting, keeps no secret
-        self.pace = Pace(context.clock, longest_s=options.max_wait_s)
+        # Who asks for more attempts than usual knows that the service or the line goes away for longer.
+        patience = max(_FAILURES, options.max_attempts)
+        self.pace = Pace(context.clock, longest_s=options.max_wait_s, limit=patience)
         self.sequences = [_Sequence(name, images) for name, images in settled.sequences.items()]
         self.queue: Queue[_Task, object] = Queue(
             self._step,
