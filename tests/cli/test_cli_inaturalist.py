@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from camtrail.cli.inaturalist import _position, _scientific
+from camtrail.cli.inaturalist import _pair, _position, _scientific
 from camtrail.services.inaturalist.sandbox import InaturalistSandbox
 from inaturalist_example import LOGIN, make
 
@@ -83,8 +84,16 @@ class TestTheDocumentedExample:
             "2021-02-01: 2 iNat pictures and 0 local pictures left after excluding known associations.\n"
             in again.out
         )
-        assert "Summary: 0 iNaturalist annotations added, 0 modified in 0 seconds. 0 local photos and 2 iNaturalist "
-        assert "photos without known association.\n" in again.out
+        assert re.search(
+            "Summary: 0 iNaturalist annotations added, 0 modified in [0-9]+ seconds. 0 local photos and 2 iNaturalist "
+            "photos without known association.\n",
+            again.out,
+        )
+        known = camtrail(
+            "inaturalist", "match", "nature", "-u", LOGIN, "-q", "--logfile", "log.html", env=example
+        )
+        page = (nature.parent / "log.html").read_text()
+        assert known.code == 0 and "5 of 5 photos were found on iNaturalist" in page
         assert camtrail("undo", "nature").code == 0 and shas(nature) == before
 
     def test_what_is_printed(self, camtrail, nature, example):
@@ -177,6 +186,24 @@ class TestExitCodes:
     def test_limits_of_options(self, camtrail, photos, option):
         assert camtrail("inaturalist", "match", "photos", "-u", "anna", *option).code == 2
 
+    @pytest.mark.parametrize(
+        "outputs, code",
+        [
+            (("--csv", "-"), 2),
+            (("--csv", "one.html", "--logfile", "./one.html"), 2),
+            (("--csv", "nowhere/table.csv"), 7),
+            (("--logfile", "nowhere/log.html"), 7),
+        ],
+    )
+    def test_outputs_that_cannot_be_end_before_photos_are_changed(self, camtrail, photos, outputs, code):
+        with InaturalistSandbox() as box:
+            done = camtrail(
+                "inaturalist", "match", "photos", "-u", "naturalist", *outputs, env=box.environment()
+            )
+            assert not box.requests()
+        assert done.code == code and not done.out
+        assert sorted(p.name for p in photos.parent.iterdir()) == ["photos"]
+
     def test_somebody_elses_page_is_not_replaced(self, camtrail, photos):
         (photos.parent / "log.html").write_text("<html>mine</html>")
         done = camtrail("inaturalist", "match", "photos", "-u", "anna", "--logfile", "log.html")
@@ -209,3 +236,28 @@ def test_positions_in_words(n, word):
 )
 def test_scientific_names_in_captions(caption, name):
     assert _scientific(caption) == name
+
+
+@pytest.mark.parametrize(
+    "keywords, words",
+    [
+        ((), "without caption found for photo id 7; 'Coyote (Canis latrans)'"),
+        (("Zoo", "Coyote (Canis latrans)"), "caption contains identification for photo id 7"),
+        (("Canis latrans",), "caption contains identification for photo id 7"),
+        (
+            ("Zoo", "Holiday"),
+            "found for photo id 7; identification 'Coyote (Canis latrans)', current caption 'Zoo'",
+        ),
+    ],
+)
+def test_what_is_said_of_captions(keywords, words):
+    nan = float("nan")
+    pair = SimpleNamespace(
+        verdict="matched", seconds=nan, similarity=nan, distance_m=nan, how="", margin=1.0,
+        local=SimpleNamespace(typed="a.jpg", known=SimpleNamespace(keywords=keywords)),
+        online=SimpleNamespace(
+            text="Coyote (Canis latrans)", photo=SimpleNamespace(photo_id=7),
+            observation=SimpleNamespace(is_obscured=False),
+        ),
+    )  # fmt: skip
+    assert _pair(pair) == f"'a.jpg' {words}, n/a."

@@ -36,8 +36,8 @@ def write_page(done: Matched, paths: Sequence[str], path: str, context: Context)
     rows += [_local(x, folder, context) for x in done.lone_local if id(x) not in seen]
     rows += [_online(x, done) for x in done.lone_online]
     summary = [
-        f"{sum(r.verdict == 'matched' for r in rows)} of {sum(len(c) for c in done.result.collections)} photos were "
-        f"found on iNaturalist; pictures count as the same from a similarity of {100 * done.threshold:.1f}% on."
+        f"{sum(r.verdict in ('matched', 'known') for r in rows)} of {sum(len(c) for c in done.result.collections)} "
+        f"photos were found on iNaturalist; pictures count as the same from a similarity of {100 * done.threshold:.1f}% on."
     ]
     summary += done.result.notes
     title = " and ".join(shown(os.path.basename(p.rstrip("/")) or p) for p in paths)

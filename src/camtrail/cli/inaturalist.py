@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,9 +17,12 @@ from camtrail.app.write_options import ChangeOptions
 from camtrail.cli.main import SETTINGS, Verbs
 from camtrail.cli.options import build
 from camtrail.cli.terminal import Run, show, verb
-from camtrail.core.errors import UsageError
+from camtrail.core.errors import InputError, StorageError, UsageError
 from camtrail.core.names import plain, shown
 from camtrail.core.secrets import Secret
+
+if TYPE_CHECKING:
+    from camtrail.app.context import Context
 
 __all__ = ["inaturalist", "match"]
 
@@ -51,16 +54,11 @@ _COLUMNS = (
 def match(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
     """Local photos and observations."""
     from camtrail.app import inaturalist as app
-    from camtrail.app.export import check_target
     from camtrail.app.inaturalist_service import open_cache, open_client
-    from camtrail.app.report import check_page
     from camtrail.metadata import safeio
 
     options = build(MatchOptions, values)
-    if options.logfile:
-        check_page(options.logfile, options.force, run.context)
-    if options.csv:
-        check_target(options.csv, b"path,verdict,photo", options.force, run.context)
+    _check_outputs(options, run.context)
     base_url, token = os.environ.get("CAMTRAIL_INATURALIST_URL", ""), _token()
     scan = ProcessOptions(scan=build(ScanOptions, values))
     with open_cache(
@@ -85,6 +83,30 @@ def match(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
             click.echo(line)
     show(run, done.result, rest="--json lists all", summary=_summary(done), is_brief=True, **_data(done))
     return done.exit_code()
+
+
+def _check_outputs(options: MatchOptions, context: Context) -> None:
+    """Looks, before any photo is changed, whether page and table can be written."""
+    from camtrail.app.export import check_target
+    from camtrail.app.report import check_page
+    from camtrail.app.state import absolute
+
+    if options.csv == "-":
+        raise UsageError("-: the table goes to a file", "name one, or give --json")
+    if options.logfile:
+        check_page(options.logfile, options.force, context)
+    if options.csv:
+        check_target(options.csv, b"path,verdict,photo", options.force, context)
+    outputs = [output for output in (options.logfile, options.csv) if output]
+    if len({absolute(output) for output in outputs}) < len(outputs):
+        raise UsageError(f"{shown(options.csv)}: page and table cannot be one file", "give them two names")
+    for output in outputs:
+        try:
+            context.fs.entry(os.path.dirname(absolute(output)))
+        except InputError as e:
+            raise StorageError(
+                f"{shown(output)}: its folder is not there", "make the folder or name another one"
+            ) from e
 
 
 def _token() -> Secret | None:
@@ -113,7 +135,7 @@ def _lines(done: Any) -> list[str]:
         lines.append(
             f"The camera's clock is {way} by {abs(done.clock_s):.0f} secs; that was taken into account."
         )
-    lines += [_pair(pair, done.threshold) for pair in done.pairs if pair.verdict != "known"]
+    lines += [_pair(pair) for pair in done.pairs if pair.verdict != "known"]
     lines += [
         f"{shown(pair.local.typed)}: Updating subject from '{shown(former) or None}' to '{shown(text)}'."
         for pair, former, text in done.changes
@@ -143,21 +165,21 @@ def _position(online: Any) -> str:
     return f"{n}{ending} photo"
 
 
-def _pair(pair: Any, threshold: float) -> str:
+def _pair(pair: Any) -> str:
     where = f"'{shown(pair.local.typed)}'"
     number, text = pair.online.photo.photo_id, shown(pair.online.text) or "unknown"
-    caption = pair.local.known.keywords[0] if pair.local.known.keywords else ""
+    keywords = pair.local.known.keywords
     if pair.verdict == "different":
         start = f"{where} differs from photo id {number}; '{text}'"
     elif pair.verdict == "ambiguous":
         why = "shows too little to be sure" if pair.margin != pair.margin else "another one may be as well"
         start = f"{where} may be photo id {number}, but {why}; not written; '{text}'"
-    elif not caption:
+    elif not keywords:
         start = f"{where} without caption found for photo id {number}; '{text}'"
-    elif _scientific(caption) == _scientific(pair.online.text):
+    elif _scientific(pair.online.text) in map(_scientific, keywords):
         start = f"{where} caption contains identification for photo id {number}"
     else:
-        start = f"{where} found for photo id {number}; identification '{text}', current caption '{shown(caption)}'"
+        start = f"{where} found for photo id {number}; identification '{text}', current caption '{shown(keywords[0])}'"
     return f"{start}{_measures(pair)}."
 
 
