@@ -23,7 +23,7 @@ class ChangeOptions:
     )  # fmt: skip
     break_hardlinks: bool = opt(False, "write files of several names (hard links) under this name only")
     touch: bool = opt(False, "let written files take the time of writing")
-    dry_run: bool = opt(False, "print what would be written, and write nothing")
+    dry_run: bool = opt(False, "print what would be written or sent, and do nothing of it")
     wait: bool = opt(False, "wait for another run that owns the folder to end")
 
 

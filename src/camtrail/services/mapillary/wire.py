@@ -1,4 +1,4 @@
-"""What goes to Mapillary and comes back, as values: addresses, names of sessions, answers.
+"""What goes to Mapillary and comes back, as values: addresses, lists, answers.
 
 Notes
 -----
@@ -31,7 +31,6 @@ __all__ = [
     "manifest",
     "offset_in",
     "organization_in",
-    "session_key",
 ]
 
 _UPLOADS = "mapillary_public_uploads"
@@ -95,11 +94,6 @@ class Organization:
     id: str
     slug: str
     name: str
-
-
-def session_key(digest: bytes, suffix: str = ".jpg") -> str:
-    """The name of the upload of certain bytes, by their digest: the same bytes go on where they were left."""
-    return f"camtrail_{digest.hex()[:32]}{suffix}"
 
 
 def manifest(handles: Sequence[str]) -> bytes:
