@@ -156,6 +156,18 @@ class TestTheDocumentedExample:
             )
             assert said["Subject"] == text
 
+    @pytest.mark.exiftool
+    def test_exiftool_knows_trees_and_darwin_core_by_their_names(self, camtrail, nature, example):
+        options = ("--keywords", "hierarchical", "--dwc")
+        assert camtrail("inaturalist", "match", "nature", "-u", LOGIN, *options, env=example).code == 0
+        command = ["exiftool", "-j", "-G1", "-XMP:all", "dcsf0118.jpg"]
+        answer = subprocess.run(command, cwd=nature, capture_output=True, text=True, check=True).stdout
+        found = json.loads(answer)[0]
+        assert found["XMP-dwc:ScientificName"] == "Canis latrans"
+        assert found["XMP-dwc:OccurrenceID"] == "https://www.inaturalist.org/observations/68980359"
+        assert found["XMP-lr:HierarchicalSubject"] == "iNaturalist|Coyote (Canis latrans)"
+        assert found["XMP-digiKam:TagsList"] == "iNaturalist/Coyote (Canis latrans)"
+
     def test_places_and_ids_live_together_and_all_goes_back(self, camtrail, nature, example):
         before = shas(nature)
         write = ("process", "nature", "--write", "exif", "--time-zone", "America/Los_Angeles")

@@ -163,7 +163,7 @@ def test_what_is_no_packet_is_refused_in_words(data: bytes, says: str) -> None:
 
 
 def test_a_name_by_its_usual_prefix() -> None:
-    assert named("dwc:taxonID") == ("http://rs.tdwg.org/dwc/terms/", "taxonID")
+    assert named("dwc:taxonID") == ("http://rs.tdwg.org/dwc/index.htm", "taxonID")
     for name in ("subject", "nobody:subject"):
         with pytest.raises(ValueError, match=name):
             named(name)

@@ -44,14 +44,17 @@ NAMESPACES: Mapping[str, str] = {
     "dc": "http://purl.org/dc/elements/1.1/",
     "dcterms": "http://purl.org/dc/terms/",
     "digiKam": "http://www.digikam.org/ns/1.0/",
-    "dwc": "http://rs.tdwg.org/dwc/terms/",
+    "dwc": "http://rs.tdwg.org/dwc/index.htm",
     "exif": "http://ns.adobe.com/exif/1.0/",
     "iNaturalist": "https://inaturalist.org/ns/1.0/",
     "lr": "http://ns.adobe.com/lightroom/1.0/",
     "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
     "tiff": "http://ns.adobe.com/tiff/1.0/",
 }
-"""Prefixes that programs use, and what they stand for."""
+"""Prefixes that programs use, and what they stand for.
+
+ExifTool and exiv2 know Darwin Core by the address of its guide, not by that of its terms.
+"""
 
 _RDF = NAMESPACES["rdf"]
 _XML = "http://www.w3.org/XML/1998/namespace"
