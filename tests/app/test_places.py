@@ -182,6 +182,21 @@ def test_instants_are_compared_where_both_know_them(root, put, tmp_path):
     assert {e.typed[-5:]: e.by for e in done.estimates} == {"b.jpg": "instant", "c.jpg": "clock"}
 
 
+def test_the_midnight_of_a_day_in_a_name_is_no_moment(root, put, tmp_path):
+    put("roll/a.jpg", local="2023:04:07 23:50:00", lat_deg=41.0, lon_deg=2.0)
+    put("roll/b.jpg", local="2023:04:08 00:10:00", lat_deg=41.0, lon_deg=2.0)
+    put("bare/IMG-20230408-WA0001.jpg", local="2023:04:08 00:00:00")
+    put("bare/IMG-20230408-WA0002.jpg", local="2023:04:08 00:00:01")
+    put("bare/IMG-20230409-WA0003.jpg", local="2023:04:08 00:00:00")
+    put("bare/DSC00001.jpg", local="2023:04:08 00:00:00")
+    for set_dates in (False, True):
+        done = applied(root / "bare", rolls=(str(root / "roll"),), set_dates=set_dates)
+        assert done.result.counts() == {"estimated": 3, "no_time": 1} and not done.dated
+        places = done.result.collections[0].places
+        (reason,) = places.reason[places.outcome == "no_time"].tolist()
+        assert "midnight" in reason
+
+
 def test_the_date_of_a_file_counts_only_when_asked_for(root, put, trips, tmp_path):
     path = put("bare/wa.jpg")
     at = datetime(

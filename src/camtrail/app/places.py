@@ -42,6 +42,7 @@ from camtrail.metadata.method import ESTIMATE, position_method
 from camtrail.metadata.safeio import Splice
 from camtrail.metadata.write import Values
 from camtrail.metadata.xmp_packet import named, properties
+from camtrail.steps.name_dates import date_in
 from camtrail.steps.places import Nearest, PlaceOptions, centres, extents, grouped, nearest
 
 __all__ = ["Applied", "Built", "Estimate", "apply", "build", "stays_of"]
@@ -51,6 +52,7 @@ _LEAST_ERROR_M = 100.0  # of an estimate
 _UNKNOWN_RADIUS_M = 3000.0  # of a place in a table of the older notebooks, which take 3 km together
 _WALK_MPS = 1.5  # how far somebody gets who leaves a place
 _CHUNK_BYTES = 1 << 20
+_DAY_S = 86400.0
 
 
 @dataclass(slots=True)
@@ -327,7 +329,8 @@ def apply(
     """Gives photos at PATHs that have no position the place of the stay that they were taken in.
 
     A photo gets the place whose span holds its capture time, else that of the nearest span within the limit, else
-    none. One that has a position keeps it. What is written is marked as an estimate, and says how far off it may be.
+    none. One that has a position keeps it; one of which only the day is known, by its name, gets none. What is
+    written is marked as an estimate, and says how far off it may be.
 
     Raises
     ------
@@ -424,7 +427,7 @@ class _Asked:
     def settled(self, done: Applied, values: dict[str, Values]) -> Collection:
         """The same photos with the places that they got; what is to be written goes into `values`."""
         c, p = self.c, self.c.places
-        when = _moments(c, self.options.set_dates)
+        when = _moments(c, self.options.set_dates, self.context.clock.now_s())
         near, is_instant = _belonging(self.stays, when, self.places.within_s)
         placed = np.isfinite(c.photos.lat_deg) | np.isfinite(p.lat_deg)
         ours = _estimated(c, self.context)
@@ -445,6 +448,9 @@ class _Asked:
             elif placed[i]:
                 if when.by_file[i]:
                     outcome[i], reason[i] = "located", "the date of its file is its capture time"
+            elif when.day_only[i]:
+                outcome[i] = "no_time"
+                reason[i] = "its capture time is the midnight of the day that its name tells, no time of day"
             elif not when.is_known[i]:
                 outcome[i] = "no_time"
                 reason[i] = "has no capture time; --set-dates takes the date of its file"
@@ -506,6 +512,7 @@ class _Moments:
     time_s: Floats  # the instant, NaN where unknown or a guess
     local_s: Floats  # reading of the clock, whole seconds
     by_file: Bools  # whether it is the date of the file
+    day_only: Bools  # whether its name tells the day and no more is known; such a photo has no moment
 
     @property
     def is_known(self) -> Bools:
@@ -513,18 +520,29 @@ class _Moments:
         return np.asarray(np.isfinite(self.time_s) | np.isfinite(self.local_s))
 
 
-def _moments(c: Collection, set_dates: bool) -> _Moments:
+def _moments(c: Collection, set_dates: bool, now_s: float) -> _Moments:
     """A time that was found by the zone of this machine is a guess: the reading of the clock counts alone."""
     local_s = np.floor(c.photos.local_s)
     is_guess = np.array([s == "machine" for s in c.places.time_source.tolist()], bool)
-    time_s = np.where(is_guess, np.nan, c.places.time_s)
+    day_only = _only_days(c, local_s, now_s)
+    time_s = np.where(is_guess | day_only, np.nan, c.places.time_s)
+    local_s[day_only] = np.nan
     if not set_dates:
-        return _Moments(time_s, local_s, np.zeros(len(c), bool))
+        return _Moments(time_s, local_s, np.zeros(len(c), bool), day_only)
     is_sound = np.array([f is None for f in c.photos.fault.tolist()], bool)
-    by_file = is_sound & ~np.isfinite(c.places.time_s) & ~np.isfinite(local_s)
+    by_file = is_sound & ~day_only & ~np.isfinite(c.places.time_s) & ~np.isfinite(local_s)
     time_s[by_file] = c.photos.mtime_ns[by_file] / 1e9
     local_s[by_file] = [_machine_reading(t) for t in time_s[by_file].tolist()]
-    return _Moments(time_s, local_s, by_file)
+    return _Moments(time_s, local_s, by_file, day_only)
+
+
+def _only_days(c: Collection, local_s: Floats, now_s: float) -> Bools:
+    """(n,) whose clock reading is but the midnight of the day in the name, as `dates` writes it."""
+    out = np.zeros(len(c), bool)
+    for i in np.flatnonzero((local_s % _DAY_S == 0.0) & ~np.isfinite(c.photos.gps_time_s)).tolist():
+        told = date_in(c.photos.path[i].rpartition("/")[2], now_s=now_s)
+        out[i] = told is not None and told.is_day and told.clock_s == local_s[i]
+    return out
 
 
 def _belonging(stays: Stays, when: _Moments, within_s: float) -> tuple[Nearest, Bools]:
