@@ -101,7 +101,11 @@ class TestOffsetAngle:
     """Told to whichever stage, it is added once."""
 
     def test_to_the_first_stage(self, ride):
-        geotag(ride, angle=30)
+        for _ in range(3):
+            geotag(ride, angle=30)
+            sequence(ride)
+            assert inserted_deg(ride) == pytest.approx(300.0)
+        geotag(ride)  # what was written stands
         sequence(ride)
         assert inserted_deg(ride) == pytest.approx(300.0)
 
