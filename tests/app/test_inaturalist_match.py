@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from camtrail.app.context import Context
 from camtrail.app.inaturalist import Matched, match
 from camtrail.app.inaturalist_options import MatchOptions
 from camtrail.app.inaturalist_service import open_cache, open_client
-from camtrail.app.inaturalist_tags import known_in
+from camtrail.app.inaturalist_tags import known_in, properties_of
 from camtrail.app.process import ProcessOptions
 from camtrail.app.scan import ScanOptions
 from camtrail.app.undo import UndoOptions, undo
@@ -37,7 +37,7 @@ from camtrail.core.errors import (
 from camtrail.core.secrets import Secret
 from camtrail.metadata.xmp_edit import NewItems, NewText
 from camtrail.metadata.xmp_jpeg import new_xmp_head
-from camtrail.metadata.xmp_packet import named, properties
+from camtrail.metadata.xmp_packet import Name, Property, named, properties
 from camtrail.services.inaturalist.sandbox import InaturalistSandbox
 from camtrail.vision.decode import luminance
 from inaturalist_hard import cropped, exif, lit, recompressed, scene
@@ -160,10 +160,14 @@ def jpeg(pixels: np.ndarray, block: bytes = b"", quality: int = 90) -> bytes:
 def says(path: Path) -> tuple[Any, Any, Any, tuple[str, ...]]:
     """Ids and keywords of a file."""
     with FileBytes(str(path)) as source:
-        from camtrail.app.inaturalist_tags import properties_of
-
         known = known_in(properties_of(source))
     return known.observation, known.observation_photo, known.photo, known.keywords
+
+
+def xmp(path: Path) -> Mapping[Name, Property]:
+    """All properties of a file."""
+    with FileBytes(str(path)) as source:
+        return properties_of(source)
 
 
 def with_xmp(data: bytes, *changes: Any) -> bytes:
@@ -539,16 +543,42 @@ class TestKeywords:
         ancestors = [{"id": 1, "name": "Animalia", "rank": "kingdom"}]
         world.online(picture(1), taxon={**COYOTE, "ancestors": ancestors})
         world.run(keywords="hierarchical", dwc=True)
-        with FileBytes(str(path)) as source:
-            from camtrail.app.inaturalist_tags import properties_of
-
-            found = properties_of(source)
+        found = xmp(path)
         assert found[named("lr:hierarchicalSubject")].texts == (
             "iNaturalist|Animalia|Coyote (Canis latrans)",
         )
         assert found[named("digiKam:TagsList")].texts == ("iNaturalist/Animalia/Coyote (Canis latrans)",)
         assert found[named("dwc:scientificName")].texts == ("Canis latrans",)
         assert found[named("dwc:kingdom")].texts == ("Animalia",)
+
+    def test_trees_and_darwin_core_follow_the_identification(self, world):
+        own = NewItems(named("lr:hierarchicalSubject"), add=["iNaturalist|uploaded", "Places|Zoo"])
+        path = world.local("a.jpg", with_xmp(jpeg(picture(1), exif(AT), 93), own))
+        genus = {"id": 2, "name": "Canis", "rank": "genus"}
+        world.online(picture(1), taxon={**COYOTE, "ancestors": [genus]})
+        world.run(keywords="hierarchical", dwc=True)
+        once = path.read_bytes()
+        world.run()
+        assert path.read_bytes() == once
+        world.observations[0]["taxon"] = {"id": 3, "name": "Felidae", "rank": "family"}
+        world.run()
+        found = xmp(path)
+        assert found[named("lr:hierarchicalSubject")].texts == (
+            "iNaturalist|uploaded", "Places|Zoo", "iNaturalist|Felidae",
+        )  # fmt: skip
+        assert found[named("digiKam:TagsList")].texts == ("iNaturalist/Felidae",)
+        assert found[named("dwc:scientificName")].texts == ("Felidae",)
+        assert not {named("dwc:vernacularName"), named("dwc:genus")} & found.keys()
+
+    def test_darwin_core_of_another_record_stays(self, world):
+        other = [
+            NewText(named("dwc:occurrenceID"), "urn:other"),
+            NewText(named("dwc:scientificName"), "Felis catus"),
+        ]
+        path = world.local("a.jpg", with_xmp(jpeg(picture(1), exif(AT), 93), *other))
+        world.online(picture(1))
+        world.run()
+        assert xmp(path)[named("dwc:scientificName")].texts == ("Felis catus",)
 
 
 class TestKnown:

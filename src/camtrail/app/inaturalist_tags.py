@@ -7,12 +7,12 @@ understood, too.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from camtrail.core.bytes import ByteSource
 from camtrail.core.errors import UnreadableFile
-from camtrail.metadata.xmp_edit import Edit, NewItems, NewText
+from camtrail.metadata.xmp_edit import Edit, NewItems, NewText, Removed
 from camtrail.metadata.xmp_jpeg import read_xmp
 from camtrail.metadata.xmp_packet import Name, Property, named, properties
 from camtrail.services.inaturalist.wire import Observation, ObservationPhoto, Taxon, identification
@@ -29,7 +29,7 @@ _OLDER = {
 }
 _SUBJECT = named("dc:subject")
 _TREES: Mapping[Name, str] = {named("lr:hierarchicalSubject"): "|", named("digiKam:TagsList"): "/"}
-_ROOT = "iNaturalist"  # above all names of ours in a tree of keywords, so that former ones are found again
+_ROOT = "iNaturalist"  # above all names of ours in a tree of keywords
 _OF_NATURTAG = re.compile(r"inat:observation_id=([0-9]{1,18})|dwc:catalogNumber=([0-9]{1,18})")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _RANKS = ("kingdom", "phylum", "class", "order", "family", "genus")
@@ -92,7 +92,7 @@ def edits(
     found: Mapping[Name, Property],
     observation: Observation,
     photo: ObservationPhoto,
-    former: Iterable[str],
+    former: Collection[str],
     *,
     with_tree: bool = False,
     with_dwc: bool = False,
@@ -108,7 +108,8 @@ def edits(
 
     Notes
     -----
-    All other keywords stay, whoever wrote them.
+    All other keywords stay, whoever wrote them. Trees and terms that an earlier run wrote follow the identification,
+    whether they are asked for again or not.
     """
     made: list[Edit] = [
         NewText(_OBSERVATION, str(observation.id)),
@@ -118,14 +119,18 @@ def edits(
     text = identification(observation.taxon)
     if text:
         made.append(_keyword(_texts(found, _SUBJECT), text, former))
-    if with_tree and observation.taxon is not None:
-        made += [_tree(_texts(found, name), name, mark, observation.taxon) for name, mark in _TREES.items()]
-    if with_dwc:
-        made += _darwin_core(observation)
+    if observation.taxon is not None:
+        for name, mark in _TREES.items():
+            tree = _tree(_texts(found, name), name, mark, observation.taxon, former)
+            if with_tree or tree.remove:
+                made.append(tree)
+    is_ours = _texts(found, named("dwc:occurrenceID")) == (observation.url,)
+    if with_dwc or is_ours:
+        made += _darwin_core(observation, found if is_ours else {})
     return made
 
 
-def _keyword(there: Sequence[str], text: str, former: Iterable[str]) -> NewItems:
+def _keyword(there: Sequence[str], text: str, former: Collection[str]) -> NewItems:
     """The identification in the place of a former one, else at the end."""
     gone = [k for k in dict.fromkeys(there) if k in set(former) and k != text]
     if text in there or not gone:
@@ -133,15 +138,20 @@ def _keyword(there: Sequence[str], text: str, former: Iterable[str]) -> NewItems
     return NewItems(_SUBJECT, add=[text], remove=gone[1:], replace=[(gone[0], text)])
 
 
-def _tree(there: Sequence[str], name: Name, mark: str, taxon: Taxon) -> NewItems:
-    names = [a.name for a in taxon.ancestors] + [identification(taxon)]
-    text = mark.join([_ROOT, *(n.replace(mark, " ") for n in names)])
-    gone = [k for k in dict.fromkeys(there) if k.startswith(_ROOT + mark) and k != text]
+def _tree(there: Sequence[str], name: Name, mark: str, taxon: Taxon, former: Collection[str]) -> NewItems:
+    last = identification(taxon).replace(mark, " ")
+    text = mark.join([_ROOT, *(a.name.replace(mark, " ") for a in taxon.ancestors), last])
+    ours = {last, *(t.replace(mark, " ") for t in former)}
+    in_root = (k for k in dict.fromkeys(there) if k.startswith(_ROOT + mark))
+    gone = [k for k in in_root if k.rpartition(mark)[2] in ours and k != text]
     return NewItems(name, add=[text], remove=gone, kind="Seq" if mark == "/" else "Bag")
 
 
-def _darwin_core(observation: Observation) -> list[Edit]:
-    """The terms that are sure: what it is and which record says so. No place: it may be a random one."""
+def _darwin_core(observation: Observation, ours: Mapping[Name, Property]) -> list[Edit]:
+    """The terms that are sure: what it is and which record says so. No place: it may be a random one.
+
+    Of `ours`, which an earlier run wrote, go those that were true of another taxon alone.
+    """
     terms = {
         "occurrenceID": observation.url,
         "catalogNumber": str(observation.id),
@@ -157,4 +167,10 @@ def _darwin_core(observation: Observation) -> list[Edit]:
             "vernacularName": taxon.common_name,
         }
         terms |= {a.rank: a.name for a in taxon.ancestors if a.rank in _RANKS}
-    return [NewText(named(f"dwc:{term}"), value) for term, value in terms.items() if value]
+    made: list[Edit] = [NewText(named(f"dwc:{term}"), value) for term, value in terms.items() if value]
+    if "taxonID" in terms and _texts(ours, named("dwc:taxonID")) not in ((), (terms["taxonID"],)):
+        stale = (
+            named(f"dwc:{term}") for term in (*_RANKS, "taxonRank", "vernacularName") if not terms.get(term)
+        )
+        made += [Removed(name) for name in stale if name in ours]
+    return made
