@@ -233,6 +233,19 @@ def test_takeout_tells_an_instant_and_a_place(put, root):
     assert items(processed(root))["b.jpg"].lat_deg == pytest.approx(47.37)
 
 
+def test_two_photos_never_become_one_copy(put, root, tmp_path):
+    for folder in ("one", "two"):
+        put(f"{folder}/{IMG}")
+        run(root / folder, write="exif")  # each has a state of its own
+    said = []
+    for dry_run in (True, False):
+        done = run(root / "one", root / "two", output=str(tmp_path / "out"), dry_run=dry_run)
+        (failure,) = done.written.failures
+        assert len(done.result.spaces) == 2 and failure.item.endswith(f"two/{IMG}")
+        said.append(failure.message)
+    assert "is the copy of" in said[0] and said[0] == said[1]
+
+
 @pytest.mark.parametrize(
     ("name", "taken_s", "wanted"),
     [

@@ -139,12 +139,13 @@ def dates(
         done = Dated(result, written=Written(mode))
         target = _copy_folder(options, result, context) if mode == "copy" else ""
         judge = _Judge(options, mode, patterns, context)
+        seen: dict[str, str] = {}
         for space, collection in zip(result.spaces, result.collections):
             rows = judge.rows(space, collection)
             done.rows += rows
             if mode != "none":
-                task = _Task(space, collection, rows, options, replace(to, write=mode), target, context, done)
-                task.write()
+                of = replace(to, write=mode)
+                _Task(space, collection, rows, options, of, target, context, done, seen).write()
         result.notes += judge.notes()
         if mode == "copy":
             result.notes += _left_out(done.rows)
@@ -510,6 +511,7 @@ class _Task:
     target: str
     context: Context
     done: Dated
+    seen: dict[str, str]  # what is written already, and of which photo; one for all workspaces
 
     def write(self) -> None:
         """Plans all, then writes all."""
@@ -525,7 +527,6 @@ class _Task:
     def _plans(self) -> Iterator[Plan]:
         c, written = self.collection, self.done.written
         cells = zip(*(getattr(c.photos, name).tolist() for name in _COLUMNS))
-        seen: dict[str, str] = {}
         plan_of = {"exif": self._exif_plan, "sidecar": self._sidecar_plan, "copy": self._copy_plan}[
             self.to.write
         ]
@@ -539,12 +540,7 @@ class _Task:
                 continue
             try:
                 plan = plan_of(path, item, row, cell, values)
-                if plan is not None and plan.splice.path in seen:
-                    if self.to.write == "copy":
-                        raise SafetyRefusal(
-                            f"{shown(plan.typed)}: is the copy of {shown(seen[plan.splice.path])} already",
-                            "name the folder above both as the one PATH",
-                        )
+                if plan is not None and plan.splice.path in self.seen:
                     plan = None  # a second name of a file that is written already
             except CamtrailError as e:
                 written.failures.append(_failure(row.path, e))
@@ -553,7 +549,7 @@ class _Task:
             if plan is None:
                 written.add("unchanged")
             else:
-                seen[plan.splice.path] = row.path
+                self.seen[plan.splice.path] = row.path
                 yield plan
 
     def _values(self, row: Row, cell: read.Row) -> Values:
@@ -604,6 +600,11 @@ class _Task:
         fs = self.context.fs
         place = fs.real(f"{self.target.rstrip('/')}/{item.path}")
         typed = f"{self.options.output.rstrip('/')}/{item.path}"
+        if place in self.seen:
+            raise SafetyRefusal(
+                f"{shown(typed)}: is the copy of {shown(self.seen[place])} already",
+                "name the folder above both as the one PATH",
+            )
         try:
             fs.status(place)
         except FileNotFoundError:
