@@ -11,7 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -82,9 +82,18 @@ def test_all_are_served_where_none_is_named(start):
     assert ask(f"{url}/v1/users/naturalist")[1]["results"][0]["observations_count"] == 8
 
 
+def free_row(n):
+    """The first of so many free ports that follow one another; below those that connections get by themselves."""
+    for port in range(20_000 + os.getpid() % 9_000, 32_000, n):
+        with ExitStack() as stack, suppress(OSError):
+            for one in range(port, port + n):
+                stack.enter_context(socket.create_server(("127.0.0.1", one)))
+            return port
+    raise AssertionError("no free ports")
+
+
 def test_ports_follow_one_another(start):
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port = held.getsockname()[1]
+    port = free_row(3)
     answer = first_line(start("inaturalist", "mapillary", "--json", "--port", str(port)))
     assert answer["inaturalist"]["url"] == f"http://127.0.0.1:{port}"
     assert answer["mapillary"]["url"] == f"http://127.0.0.1:{port + 2}"
