@@ -204,7 +204,7 @@ class TestDamage:
         with pytest.raises(CatalogError, match="newer"):
             opened()
 
-    def test_no_folder_for_it(self, opened, folder, tmp_path):
+    def test_no_folder_for_it(self, opened, tmp_path):
         (tmp_path / "cache").write_bytes(b"a file")
         with pytest.raises(StorageError, match="cannot be made") as e:
             opened()
@@ -247,7 +247,7 @@ class TestMeter:
         clock.sleep(e.value.retry_after_s)
         assert meter.take() == 0
 
-    def test_bytes_are_charged_when_they_are_known(self, opened, clock):
+    def test_bytes_are_charged_when_they_are_known(self, opened):
         hour = Limit(5_000, 3_600, "the bytes of an hour")
         meter = opened().meter("x", [hour])
         assert meter.take() == 0

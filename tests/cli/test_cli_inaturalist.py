@@ -216,6 +216,12 @@ class TestExitCodes:
         assert done.code == code and not done.out
         assert sorted(p.name for p in photos.parent.iterdir()) == ["photos"]
 
+    def test_a_page_is_called_by_its_folder(self, camtrail, photos):
+        with InaturalistSandbox() as box:
+            command = ("inaturalist", "match", "photos/.", "-u", "naturalist", "--logfile", "log.html")
+            assert camtrail(*command, env=box.environment()).code == 0
+        assert "<h1>photos</h1>" in (photos.parent / "log.html").read_text()
+
     def test_somebody_elses_page_is_not_replaced(self, camtrail, photos):
         (photos.parent / "log.html").write_text("<html>mine</html>")
         done = camtrail("inaturalist", "match", "photos", "-u", "anna", "--logfile", "log.html")

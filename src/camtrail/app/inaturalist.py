@@ -68,8 +68,9 @@ class Local:
     path: str  # relative to the state's base
     typed: str
     item: Item
-    local_s: float  # its wall clock, seconds as if it were UTC
-    is_by_file: bool  # the clock is the file's own date: the camera wrote none
+    local_s: (
+        float  # its wall clock, seconds as if it were UTC; the file's own date where the camera wrote none
+    )
     found: Mapping[Name, Property]
     known: Known
 
@@ -258,8 +259,7 @@ def _locals(result: Result, to: ChangeOptions, context: Context, done: Matched) 
             typed = space.as_typed(path)
             if item.outcome in ("unreadable", "unsupported"):
                 continue
-            is_by_file = local_s != local_s
-            if is_by_file:
+            if local_s != local_s:
                 moment = datetime.fromtimestamp(mtime_ns // 10**9).replace(tzinfo=UTC)
                 local_s = moment.timestamp()
                 done.result.notes.append(
@@ -271,7 +271,7 @@ def _locals(result: Result, to: ChangeOptions, context: Context, done: Matched) 
             except CamtrailError as e:
                 done.failures.append(replace(failure_of(typed, e), exit_code=3))
                 continue
-            yield Local(space, path, typed, item, local_s, is_by_file, found, known_in(found))
+            yield Local(space, path, typed, item, local_s, found, known_in(found))
 
 
 def _properties(file: str, to: ChangeOptions, context: Context) -> Mapping[Name, Property]:

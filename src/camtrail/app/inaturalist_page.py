@@ -40,7 +40,7 @@ def write_page(done: Matched, paths: Sequence[str], path: str, context: Context)
         f"photos were found on iNaturalist; pictures count as the same from a similarity of {100 * done.threshold:.1f}% on."
     ]
     summary += done.result.notes
-    title = " and ".join(shown(os.path.basename(p.rstrip("/")) or p) for p in paths)
+    title = " and ".join(shown(os.path.basename(absolute(p)) or p) for p in paths)
     safeio.put(context.fs, path, match_page(title, rows, summary))
 
 

@@ -118,7 +118,7 @@ class TestObservations:
         assert [(s.id, s.reason) for s in skipped] == [(2, "location of the observation is a list")]
         assert "observation 2 cannot be read and is left out: location" in caplog.text
 
-    def test_a_whole_page_that_cannot_be_read(self, box, connect, tmp_path):
+    def test_a_whole_page_that_cannot_be_read(self, box, connect):
         box.fill([{**o, "taxon": 5} for o in many(range(1, 4))] + many([9]))
         skipped = []
         client = connect()
@@ -271,7 +271,7 @@ class TestPhotos:
         assert client.photo(by_id[1006].photos[0], "thumb")[:2] == b"\xff\xd8"
         assert client.photo(by_id[1007].photos[0], "thumb").startswith(b"\x89PNG")
 
-    def test_several_at_once(self, box, connect):
+    def test_several_at_once(self, connect):
         client = connect()
         photos = [p for o in listed(client) for p in o.photos]
         client.photo(photos[3], "small")
@@ -340,7 +340,7 @@ class TestTokens:
             ("/photos/100101/small.jpg", False)
         ]
 
-    def test_one_that_is_no_longer_good(self, connect, tmp_path):
+    def test_one_that_is_no_longer_good(self, connect):
         with InaturalistSandbox(token="the-right-one") as box:
             client = connect("another-one", url=box.url)
             with pytest.raises(AuthError) as e:
@@ -446,7 +446,7 @@ class TestTrouble:
 
 
 class TestBudget:
-    def test_sixty_a_minute_over_all_runs(self, box, connect, clock):
+    def test_sixty_a_minute_over_all_runs(self, connect, clock):
         for i in range(60):
             with pytest.raises(Rejected):
                 connect().user(f"user-{i}")
@@ -454,7 +454,7 @@ class TestBudget:
         connect().user(LOGIN)
         assert 59 < sum(clock.slept) < 62
 
-    def test_a_day_that_is_spent(self, box, connect, clock, tmp_path):
+    def test_a_day_that_is_spent(self, box, connect, clock):
         cache = connect()._cache
         cache.meter(f"{box.url} requests", module.API_LIMITS).add(10_000)
         clock.sleep(3_600)

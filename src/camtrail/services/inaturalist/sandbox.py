@@ -35,7 +35,6 @@ _MOST_BODY_BYTES = 1 << 24
 _MOST_SCALED_BYTES = 1 << 28
 _PHOTO_PATH = re.compile(rf"/photos/([0-9]{{1,18}})/({'|'.join(SIZES)})\.([A-Za-z0-9]{{1,8}})")
 _PHOTO_URL = re.compile(r"https?://[^/]+(/[^\s]*)")
-_ENDING = re.compile(r"\.([A-Za-z0-9]{1,8})(?:\?.*)?$")
 _KINDS = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "gif": "GIF"}
 _OWNERS = ("private_location", "private_geojson")
 _ORDERS = ("id", "created_at", "observed_on", "updated_at")
@@ -194,7 +193,7 @@ class _Service:
         is_second = request.path.startswith("/v2/")
         try:
             self._count()
-            return self._answer(request, is_second)
+            return self._answer(request)
         except _Refused as e:
             return e.reply(is_second)
 
@@ -210,7 +209,7 @@ class _Service:
                 raise _Refused(429, "Too Many Requests", {"Retry-After": str(wait_s)})
             self._times_s.append(now_s)
 
-    def _answer(self, request: Request, is_second: bool) -> Reply:
+    def _answer(self, request: Request) -> Reply:
         path = unquote(request.path)
         asked = _Asked(request.parameters(), self._viewer(request))
         if path == "/v1/observations" and request.method == "GET":
