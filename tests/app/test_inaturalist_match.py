@@ -665,6 +665,15 @@ class TestWriting:
         undo([str(world.folder)], ScanOptions(), UndoOptions(), Context())
         assert not beside.exists()
 
+    def test_a_damaged_sidecar_is_named_and_left_alone(self, world):
+        path = world.local("a.jpg", picture(1))
+        world.online(picture(1))
+        beside = Path(f"{path}.xmp")
+        beside.write_text("garbage <")
+        done = world.run(write="sidecar")
+        assert done.exit_code() == 3 and beside.read_text() == "garbage <"
+        assert [f.item for f in done.failures] == [str(beside)]
+
     def test_a_file_that_is_read_only_is_one_line_and_is_not_counted(self, world):
         path = world.local("a.jpg", picture(1))
         world.local("b.jpg", picture(2))

@@ -28,6 +28,7 @@ from camtrail.core.bytes import MemoryBytes
 from camtrail.core.errors import (
     CamtrailError,
     Failure,
+    InputError,
     Rejected,
     SafetyRefusal,
     UnreadableFile,
@@ -269,7 +270,9 @@ def _locals(result: Result, to: ChangeOptions, context: Context, done: Matched) 
             try:
                 found = _properties(item.file, to, context)
             except CamtrailError as e:
-                done.failures.append(replace(failure_of(typed, e), exit_code=3))
+                beside = isinstance(e, InputError) and e.path == f"{item.file}.xmp"
+                at = f"{typed}.xmp" if beside else typed
+                done.failures.append(replace(failure_of(at, e), exit_code=3))
                 continue
             yield Local(space, path, typed, item, local_s, found, known_in(found))
 
