@@ -380,6 +380,10 @@ class TestOlderFiles:
         assert revealed(made().token(profile, REAL_ORIGIN)) == "old%token"
         assert path.read_text() == OLD
 
+    def test_profiles_of_a_rehearsal_are_none_of_the_service(self, made, tmp_path):
+        old_file(tmp_path, "[tester]\nuser_upload_token = sandbox\n", "configs/MLY_sandbox_sandbox")
+        assert made().profiles() == []
+
     def test_newer_ones_come_first_and_ours_before_all(self, made, tmp_path, config):
         old_file(tmp_path)
         newer = OLD.replace("old%token", "newer") + "MAPOrganizationKey = 5\n[Ann]\nuser_upload_token = a\n"

@@ -256,6 +256,21 @@ class TestStages:
             assert option in words, option
 
 
+class TestOlderOptions:
+    def test_the_path_as_an_option_and_photos_for_an_organisation_alone(self, camtrail, ride, env):
+        line = ("mapillary", "process", "--import_path", ride, "--user_name", "tester", "--private")
+        done = camtrail(*line, "--organization_name", "acme", "--local_time", env=env)
+        assert done.code == 0 and "--local_time has no effect" in done.err
+        text = described(ride / "IMG_1.jpg")
+        assert text["MAPPrivate"] is True and text["MAPOrganizationKey"] == "acme"
+        again = camtrail("mapillary", "insert_EXIF_ImageDescription", ride, env=env)
+        assert again.code == 0 and described(ride / "IMG_1.jpg") == text
+
+    def test_no_path_at_all(self, camtrail, env):
+        done = camtrail("mapillary", "process", "--user_name", "tester", env=env)
+        assert done.code == 2 and "no PATH" in done.err
+
+
 class TestAccounts:
     def test_without_a_token_photos_are_prepared_and_upload_ends_6(self, camtrail, ride, box):
         env = box.environment()

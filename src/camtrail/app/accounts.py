@@ -56,6 +56,7 @@ _OLD_FIELDS = ("user_permission_hash", "user_signature_hash")  # of the upload o
 _ORIGIN, _TOKEN_IN, _IN_KEYRING = "origin", "token_in", "keyring"
 _READ = frozenset((*_FIELDS, _ORIGIN, _TOKEN_IN, TOKEN_KEY))
 _LONGEST_NAME = 100
+_REHEARSAL = "MLY_sandbox_sandbox"  # what mapillary_tools calls the profiles that it has from our stand-in
 _WAIT_S = 10.0
 
 
@@ -412,7 +413,9 @@ class Accounts:
     def _files(self, folder: str) -> list[str]:
         try:
             return [
-                e.path for e in self._fs.entries(folder) if e.kind == "file" and not e.name.startswith(".")
+                e.path
+                for e in self._fs.entries(folder)
+                if e.kind == "file" and not e.name.startswith(".") and e.name != _REHEARSAL
             ]
         except InputError:
             return []

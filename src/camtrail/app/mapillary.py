@@ -607,15 +607,16 @@ def _logged_in(name: str, access: Access, context: Context) -> Profile | None:
 
 
 def _owner_of(name: str, profile: Profile | None, options: ToolOptions) -> Owner:
-    organization = options.account.organization_key
+    organization, is_private = options.account.organization_key, options.account.private
     if profile is None:
-        return Owner(user_name=name, organization_key=organization)
+        return Owner(user_name=name, organization_key=organization, is_private=is_private)
     return Owner(
         user_name=profile.user_name or name,
         user_key=profile.user_key
         if profile.origin == REAL_ORIGIN
         else "",  # of a stand-in nobody else knows it
         organization_key=organization or profile.organization_key,
+        is_private=is_private,
     )
 
 
@@ -655,8 +656,9 @@ def _owner(result: Result, options: ToolOptions, access: Access, context: Contex
     if name := options.account.user_name:
         return _owner_of(name, access.accounts.find(name), options)
     if (kept := _kept_owner(result.spaces)) is not None:
-        more = options.account.organization_key
-        return dataclasses.replace(kept, organization_key=more) if more else kept
+        more = options.account.organization_key or kept.organization_key
+        is_private = options.account.private or kept.is_private
+        return dataclasses.replace(kept, organization_key=more, is_private=is_private)
     names = _described_names(result)
     _only_one(names)
     if names:

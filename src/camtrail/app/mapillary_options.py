@@ -16,7 +16,10 @@ class AccountOptions:
     """Whose photos they are."""
 
     user_name: str = opt("", "user name at Mapillary, or the name of a profile")
-    organization_key: str = opt("", "organisation that the photos are for: its key or short name")
+    organization_key: str = opt(
+        "", "organisation that the photos are for: its key or short name", aliases=("--organization-name",)
+    )
+    private: bool = opt(False, "the photos are for members of the organisation only")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +32,18 @@ class StageOptions:
     skip_sequence_processing: bool = opt(False, "take the sequences of an earlier run")
     skip_upload_params_processing: bool = opt(False, "do not look at what an upload would send")
     skip_insert_exif: bool = opt(False, "write nothing into the photos", flag="--skip-insert-EXIF")
+    import_path: tuple[str, ...] = opt((), "PATH, told as an option")
     skip_qc: bool = opt(False, "without effect; accepted for old scripts", flag="--skip-QC")
     skip_validate_project: bool = opt(False, "without effect; accepted for old scripts")
     master_upload: bool = opt(False, "without effect; accepted for old scripts")
     project: str = opt("", "without effect; accepted for old scripts")
     project_key: str = opt("", "without effect; accepted for old scripts")
+    advanced: bool = opt(False, "without effect; accepted for old scripts")
+    manual_done: bool = opt(False, "without effect; accepted for old scripts")
+    local_time: bool = opt(
+        False, "without effect; accepted for old scripts: --time-zone says the camera's zone"
+    )
+    sub_second_interval_s: float = opt(0.0, "without effect; accepted for old scripts", least=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

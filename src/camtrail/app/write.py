@@ -501,6 +501,7 @@ def _described(
         user_name=owner.user_name or None,
         user_key=owner.user_key or None,
         organization_key=owner.organization_key or None,
+        is_private=owner.is_private or None,
         orientation=values.orientation if values.orientation in (1, 3, 6, 8) else None,
         make=values.make,
         model=values.model,

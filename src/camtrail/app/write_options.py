@@ -67,6 +67,7 @@ class Owner:
     user_name: str = ""
     user_key: str = ""
     organization_key: str = ""
+    is_private: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

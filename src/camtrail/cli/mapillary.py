@@ -21,7 +21,7 @@ from camtrail.cli.options import build
 from camtrail.cli.process import rest, summary
 from camtrail.cli.terminal import Run, VerdictOptions, show, source_classes, source_options, verb
 from camtrail.cli.write import as_data, in_words
-from camtrail.core.errors import Failure
+from camtrail.core.errors import Failure, UsageError
 from camtrail.core.names import plain, shown
 from camtrail.core.secrets import Secret
 
@@ -67,7 +67,10 @@ mapillary = Verbs(
     context_settings=SETTINGS,
 )
 
-_WITHOUT_EFFECT = ("skip_qc", "skip_validate_project", "master_upload", "project", "project_key")
+_WITHOUT_EFFECT = (
+    "skip_qc", "skip_validate_project", "master_upload", "project", "project_key", "advanced", "manual_done",
+    "local_time", "sub_second_interval_s",
+)  # fmt: skip
 
 _Body = Callable[[tuple[str, ...], ToolOptions, Access, Run], Done]
 
@@ -79,8 +82,13 @@ def _tool(name: str, about: str) -> Callable[[_Body], click.Command]:
         def call(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
             for option in _WITHOUT_EFFECT:
                 if values.get(option):
-                    click.echo(f"camtrail: warning: --{option} has no effect any more", err=True)
+                    click.echo(
+                        f"camtrail: warning: --{option.removesuffix('_s')} has no effect any more", err=True
+                    )
             options = build(ToolOptions, values)
+            paths = (*paths, *options.stages.import_path)
+            if not paths:
+                raise UsageError("no PATH is given", f"camtrail mapillary {name} FOLDER")
             options = dataclasses.replace(
                 options, process=dataclasses.replace(options.process, of_sources=source_options(values))
             )
@@ -92,7 +100,7 @@ def _tool(name: str, about: str) -> Callable[[_Body], click.Command]:
             _show(run, done, options)
             return code
 
-        return verb(name, about, ToolOptions, VerdictOptions, *source_classes())(call)
+        return verb(name, about, ToolOptions, VerdictOptions, *source_classes(), required=False)(call)
 
     return made
 

@@ -170,6 +170,7 @@ def verb(
     *classes: type[Any],
     many: bool = True,
     metavar: str = "PATH",
+    required: bool = True,
 ) -> Callable[[Callable[[Run, tuple[str, ...], dict[str, Any]], int]], click.Command]:
     """A command out of a function of (run, paths, values) that returns the exit code."""
 
@@ -193,7 +194,7 @@ def verb(
                 run.end()
 
         argument = click.Argument(
-            ["path"], nargs=-1 if many else 1, required=True, metavar=metavar + ("…" if many else "")
+            ["path"], nargs=-1 if many else 1, required=required, metavar=metavar + ("…" if many else "")
         )
         command = _Verb(
             name,
