@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from camtrail.app import similar_copies, similar_pictures
 from camtrail.app.context import Context
@@ -47,15 +47,15 @@ def gamma(image: Image.Image, value: float) -> Image.Image:
     return image.point([round(255 * (i / 255) ** value) for i in range(256)] * 3)
 
 
-def copies_of(image: Image.Image, folder: Path, name: str, quick: bool = False) -> None:
-    """Every kind of copy that must be found."""
+def copies_of(image: Image.Image, folder: Path, name: str, sent_px: int = 448) -> None:
+    """Every kind of copy that must be found; one with a longer side of `sent_px`."""
     w, h = image.size
     image.resize((w // 2, h // 2), Image.Resampling.LANCZOS).save(folder / f"{name}half.jpg", quality=90)
     image.resize((w // 4, h // 4), Image.Resampling.LANCZOS).save(folder / f"{name}quarter.jpg", quality=90)
     image.save(folder / f"{name}q50.jpg", quality=50)
     gamma(image, 0.8).save(folder / f"{name}light.jpg", quality=90)
     gamma(image, 1.25).save(folder / f"{name}dark.jpg", quality=90)
-    side = 1600 / max(w, h) if w > 1600 else 0.7
+    side = sent_px / max(w, h)
     image.resize((round(w * side), round(h * side))).save(folder / f"{name}sent.jpg", quality=70)
 
 
@@ -128,7 +128,7 @@ class TestCopies:
         scene(0).crop((80, 60, 560, 420)).save(album / "s00_crop.jpg")
         assert kinds(run(album)) == {"s00.jpg": "best", "s00_crop.jpg": "crop"}
 
-    def test_plain_pictures_are_copies_only_as_files(self, tmp_path: Path):
+    def test_plain_pictures_of_other_light_are_no_copies(self, tmp_path: Path):
         for n, value in enumerate((20, 20, 90, 160)):
             Image.new("RGB", (64, 48), (value,) * 3).save(tmp_path / f"{n}.png")
         assert [names(run(tmp_path), g) for g in run(tmp_path).groups] == [["0.png", "1.png"]]
@@ -140,23 +140,85 @@ class TestCopies:
 
     @pytest.mark.data
     def test_copies_of_real_photos(self, tmp_path: Path):
-        for path in sorted(DATA.glob("*/*")):
+        photos = sorted(DATA.glob("*/*"))
+        for path in photos:
             with Image.open(path) as image:
-                if image.width > 1000:
-                    small = image.convert("RGB").reduce(2)
-                    small.save(tmp_path / f"{path.stem}.jpg", quality=92)
-                    copies_of(small, tmp_path, f"{path.stem}x")
-                else:
-                    shutil.copy(path, tmp_path / f"{path.stem}.jpg")
+                copies_of(ImageOps.exif_transpose(image).convert("RGB"), tmp_path, f"{path.stem}-", 1600)
+            shutil.copy(path, tmp_path / f"{path.stem}.jpg")
         done = run(tmp_path)
-        found = {names(done, g)[0]: names(done, g) for g in done.groups}
-        assert sorted(found) == sorted(
-            f"{s}.jpg" for s in ("DSC00001", "DSC00497", "dcsf0118", "dcsf0119", "dcsf0123", "dcsf0124")
-        )
-        for first, group in found.items():
-            others = {n for n in group if not n.startswith(Path(first).stem)}
-            assert not others and len(group) == 7 + ("dcsf0119_crop.jpg" in group)
-        assert "dcsf0119_crop.jpg" in found["dcsf0119.jpg"]
+        originals = [sorted({Path(n).stem.split("-")[0] for n in names(done, g)}) for g in done.groups]
+        alone = {path.stem for path in photos} - {"dcsf0119", "dcsf0119_crop"}
+        assert sorted(originals) == sorted([["dcsf0119", "dcsf0119_crop"], *([stem] for stem in alone)])
+        assert sum(len(g.members) for g in done.groups) == 7 * len(photos) == len(done.shots)
+
+
+class TestTurned:
+    @pytest.fixture
+    def lying(self, tmp_path: Path) -> Path:
+        """One picture as it is, shown turned by its tag, turned, mirrored, and saved again."""
+        picture, tag = scene(0), Image.Exif()
+        picture.save(tmp_path / "a.jpg", quality=92)
+        tag[0x0112] = 6
+        picture.save(tmp_path / "b.jpg", quality=92, exif=tag)
+        picture.rotate(90, expand=True).save(tmp_path / "r90.jpg", quality=85)
+        picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "mir.jpg", quality=85)
+        picture.save(tmp_path / "q50.jpg", quality=50)
+        return tmp_path
+
+    def test_all_ways_to_lie_are_one_group(self, lying: Path):
+        assert kinds(run(lying)) == {
+            "b.jpg": "best", "a.jpg": "turned", "r90.jpg": "turned", "mir.jpg": "turned", "q50.jpg": "turned",
+        }  # fmt: skip
+
+    def test_a_crop_comes_along(self, lying: Path):
+        scene(0).crop((80, 60, 560, 420)).save(lying / "a_crop.jpg")
+        (group,) = (done := run(lying)).groups
+        assert len(group.members) == 6 and kinds(done)["a_crop.jpg"] == "crop"
+
+    def test_other_pictures_stay_apart(self, lying: Path, album: Path):
+        (album / "s00.jpg").unlink()  # the one that lies in all ways
+        for path in list(album.glob("*.jpg")):
+            Image.open(path).rotate(90, expand=True).save(album / f"{path.stem}-turned.jpg")
+        done = run(lying)
+        found = sorted(sorted({n[:3] for n in names(done, g)}) for g in done.groups)
+        assert found == [["a.j", "b.j", "mir", "q50", "r90"], *([f"s{seed:02}"] for seed in range(1, 12))]
+
+
+class TestPlain:
+    def test_copies_of_a_plain_picture_are_found(self, tmp_path: Path):
+        for name, colour in (("black", (1, 1, 1)), ("red", (250, 2, 2))):
+            picture = Image.new("RGB", (32, 28), colour)
+            picture.save(tmp_path / f"{name}.jpg")
+            picture.save(tmp_path / f"{name}.png")
+            copies_of(picture, tmp_path, f"{name}-", 1600)
+        done = run(tmp_path)
+        found = [{Path(n).stem.split("-")[0] for n in names(done, g)} for g in done.groups]
+        assert found == [{"black"}, {"red"}] and [len(g.members) for g in done.groups] == [8, 8]
+
+    def test_other_colours_and_shapes_are_other_pictures(self, tmp_path: Path):
+        colours = [(0, 0, 0), (255, 255, 255), (128, 128, 128), (250, 0, 0), (0, 128, 0), (120, 120, 120)]
+        for n, colour in enumerate(colours):
+            Image.new("RGB", (64, 48), colour).save(tmp_path / f"{n}.jpg")
+        for n, size in enumerate([(64, 64), (640, 440), (48, 64)]):
+            Image.new("RGB", size, (0, 0, 0)).save(tmp_path / f"shape{n}.jpg")
+        assert run(tmp_path).groups == []
+
+    def test_equal_greys_of_other_colours_are_no_copies(self, tmp_path: Path):
+        for n, colour in enumerate([(76, 76, 76), (255, 0, 0), (0, 130, 0)]):  # luminance 76
+            Image.new("RGB", (64, 48), colour).save(tmp_path / f"{n}.png")
+        assert run(tmp_path).groups == []
+
+    def test_faint_pictures_are_no_plain_ones(self, tmp_path: Path):
+        for seed in range(3):
+            picture = np.full((480, 640, 3), 240, np.uint8)
+            cv2.putText(picture, f"page {seed}", (40 + 90 * seed, 90 + 120 * seed), 0, 0.8, (0, 0, 0), 1)
+            Image.fromarray(picture).save(tmp_path / f"{seed}.png")
+        assert run(tmp_path).groups == []
+
+    def test_sizes_are_no_same_pixels(self, tmp_path: Path):
+        for side in (8, 16):  # coded alike
+            Image.new("RGB", (side, side)).save(tmp_path / f"{side}.jpg")
+        assert kinds(run(tmp_path)) == {"16.jpg": "best", "8.jpg": "copy"}
 
 
 class TestScenes:
@@ -176,6 +238,17 @@ class TestScenes:
         done = run(album, method="cosine", threshold_ratio=-1.0, neighbours=3)
         assert {len(rows) for rows in done.similar} == {3}
         assert all(row not in rows for row, rows in enumerate(done.similar))
+
+    def test_the_cosine_of_equal_pictures_is_1(self, album: Path):
+        for path in list(album.glob("*.jpg")):
+            shutil.copy(path, album / f"{path.stem} (1).jpg")
+        for method in ("cosine", "approximate"):
+            for _ in range(2):  # the second time from what was kept
+                done = run(album, method=method, threshold_ratio=1.0)
+                assert [len(g.members) for g in done.groups] == [2] * 12
+                cosines = [m.cosine for g in done.groups for m in g.members]
+                assert max(cosines) <= 1 and min(cosines) == pytest.approx(1, abs=1e-6)
+                assert done.threshold == 1.0
 
     def test_which_search_was_used_is_said(self, album: Path):
         assert any("compared with all" in n for n in run(album, method="approximate").result.notes)

@@ -35,6 +35,7 @@ _THREADS = min(os.cpu_count() or 1, 4)
 _BATCH = 16  # pictures that a model sees at a time
 _SHARPER = 2  # a model's pictures are decoded to this times the side that it wants
 _VECTORS = "embedding"  # stage of the catalog
+_ROUNDED = 1e-6  # of a cosine: what single precision loses
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def similar(paths: Sequence[str], scan: ScanOptions, options: SimilarOptions, co
         done.shots = shots
         done.result.failures += failed
     elif shots:
-        done.embedding = np.stack([s.about.embedding for s in shots])
+        done.embedding = _of_length_one(np.stack([s.about.embedding for s in shots]))
     if not shots:
         notes.append("there are no pictures")
     if options.method == "hash":
@@ -122,7 +123,7 @@ def _find_copies(done: Alike, options: SimilarOptions, context: Context) -> None
 
 
 def _find_scenes(done: Alike, options: SimilarOptions) -> None:
-    least = options.threshold_ratio
+    least = options.threshold_ratio - _ROUNDED  # so that equal pictures have a cosine of 1
     is_approximate = options.method != "cosine"
     found = nearest(done.embedding, options.neighbours, least, approximate=is_approximate)
     if is_approximate:
@@ -130,7 +131,7 @@ def _find_scenes(done: Alike, options: SimilarOptions) -> None:
         done.result.notes.append(
             exact if found.is_exact else "neighbours are approximate, by an index of FAISS"
         )
-    done.threshold = least
+    done.threshold = options.threshold_ratio
     done.similar = [[] for _ in done.shots]
     for row, neighbour in zip(found.row.tolist(), found.neighbour.tolist()):
         done.similar[row].append(neighbour)
@@ -157,7 +158,7 @@ def _group(
         rows.sort(key=lambda row: (rank(row), len(names[row]), names[row]))  # "a.jpg" before "a (1).jpg"
         light = np.stack([done.shots[row].about.light for row in rows])
         hashes = [int(h) for h in light_hashes(light)[:, 0]]
-        cosines = (done.embedding[rows] @ done.embedding[rows[0]]).tolist()
+        cosines = (done.embedding[rows] @ done.embedding[rows[0]]).clip(-1, 1).tolist()
         members = tuple(
             Member(row, kind(row, rows[0]) if k else "best", (h ^ hashes[0]).bit_count(), cosine)
             for k, (row, h, cosine) in enumerate(zip(rows, hashes, cosines))
@@ -185,8 +186,9 @@ def _kind(shots: Sequence[Shot], found: Copies, row: int, best: int) -> str:
     a, b = shots[row], shots[best]
     if _is_same_file(a, b):
         return "same_bytes"
+    is_same_size = (a.about.width_px, a.about.height_px) == (b.about.width_px, b.about.height_px)
     is_same_light = bool((a.about.light == b.about.light).all())
-    if a.about.picture == b.about.picture and is_same_light:
+    if a.about.picture == b.about.picture and is_same_size and is_same_light:
         return "same_pixels"
     if row in found.pixels and found.pixels[row] == found.pixels.get(best):
         return "same_pixels"
@@ -225,8 +227,14 @@ def _embedded(
                 _keep(shots, [i for i, _ in seen], vectors, model)
             context.progress("embeddings", min(start + _BATCH, len(missing)), len(missing))
     known = sorted(vectors)
-    whole = np.stack([vectors[i] for i in known]) if known else np.zeros((0, 0), np.float32)
+    whole = _of_length_one(np.stack([vectors[i] for i in known])) if known else np.zeros((0, 0), np.float32)
     return [shots[i] for i in known], whole, failures
+
+
+def _of_length_one(vectors: Vectors) -> Vectors:
+    """The vectors without what rounding did to their length; those of length 0 stay."""
+    length = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(length > 0, length, 1), np.float32)
 
 
 def _mark(shot: Shot, model: Model) -> str:

@@ -11,6 +11,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,16 @@ from camtrail.core.errors import UnreadableFile
 from camtrail.core.model import Floats, Ints
 from camtrail.steps.groups import attached, grouped
 from camtrail.vision.align import compare
-from camtrail.vision.copies import DIFFERENT, LOOKED_PX, Look, is_copy, look
+from camtrail.vision.copies import (
+    DIFFERENT,
+    LOOKED_PX,
+    PLAIN_LEVELS,
+    PLAIN_STRETCHED,
+    Look,
+    is_copy,
+    look,
+    stretch,
+)
 from camtrail.vision.decode import Pixels, decode
 from camtrail.vision.descriptors import TURNS, light_hashes, turned
 from camtrail.vision.hashes import Hashes
@@ -78,24 +88,32 @@ def copies(shots: Sequence[Shot], max_distance_bits: int, context: Context) -> C
     Notes
     -----
     Equal pictures count as one. Pairs whose hashes are near are looked at closely; a group holds only pictures that
-    are copies of each other, too. Turned and mirrored pictures are found by the hashes of what was turned. Crops are
-    looked for among pictures of one second or of one name (`IMG_1.jpg`, `IMG_1_crop.jpg`): they are in no hash.
+    are copies of each other, too. Turned and mirrored pictures are found by the hashes of what was turned, and are of
+    one group where all are copies of each other in some turn. Plain pictures, whose hashes say nothing, are looked
+    at where their light and shape are near. Crops are looked for among pictures of one second or of one name
+    (`IMG_1.jpg`, `IMG_1_crop.jpg`): they are in no hash.
     """
     light = np.stack([s.about.light for s in shots]) if shots else np.zeros((0, 32, 32), np.uint8)
     hashes = light_hashes(light)
     first = _first_of_each(shots)
     alone = np.flatnonzero(first == np.arange(len(shots)))
-    shows = alone[light[alone].std(axis=(1, 2)) >= _LEAST_LIGHT] if len(alone) else alone
+    is_shown = light[alone].std(axis=(1, 2)) >= _LEAST_LIGHT if len(alone) else np.zeros(0, bool)
+    shows = alone[is_shown]
     looks = _Looks(shots, context)
     pairs = _alike(light, light, _candidates(hashes, shows, max_distance_bits))
+    pairs += _plain_pairs(shots, light, alone[~is_shown])
     looks.prefetch((i, j, 0) for i, j in pairs)
     links = [(i, j, looks.get(i, j).ssim) for i, j in pairs if looks.are_copies(i, j)]
     rows, partners, scores = _columns(links)
     label = grouped(len(shots), rows, partners, scores, lambda i, j: looks.are_copies(i, j, leeway=_GROUP))
     turns = _turned_links(shots, light, hashes, shows, min(max_distance_bits, _TURNED_BITS), label, looks)
-    crops = _crop_links(shots, shows, label, looks)
-    kinds = {int(label[i]): "crop" for i, _, _ in crops} | {int(label[i]): "turned" for i, _, _ in turns}
-    whole = attached(label, [*turns, *crops])
+    joined = _joined(shots, light, label, turns, looks)
+    crops = _crop_links(shots, shows, joined, looks)
+    whole = attached(joined, crops)
+    kinds = {
+        int(label[i]): "turned" for link in turns for i in link[:2] if joined[link[0]] == joined[link[1]]
+    }
+    kinds |= {int(label[i]): "crop" for i, j, _ in crops if whole[i] == whole[j]}
     looks.keep()
     done = Copies(whole[first], hashes, upright=label[first], parts=kinds)
     digests = _pixel_digests(shots, done.label, first, context)
@@ -110,8 +128,9 @@ def _first_of_each(shots: Sequence[Shot]) -> Ints:
 
 
 def _name(shot: Shot) -> bytes:
-    """What is the same for equal pictures: the coded data, and how they lie."""
-    return hashlib.sha256(shot.about.picture + shot.about.light.tobytes()).digest()
+    """What is the same for equal pictures: the coded data, their size, and how they lie."""
+    size = f"{shot.about.width_px} {shot.about.height_px}".encode()
+    return hashlib.sha256(shot.about.picture + shot.about.light.tobytes() + size).digest()
 
 
 def _columns(links: Sequence[tuple[int, int, float]]) -> tuple[Ints, Ints, Floats]:
@@ -141,7 +160,25 @@ def _candidates(hashes: Hashes, rows: Ints, most_bits: int) -> Iterator[tuple[in
 def _across(ours: list[int], theirs: list[int]) -> Iterator[tuple[int, int]]:
     for a in ours[:_MOST_ALIKE_HASHES]:
         for b in theirs[:_MOST_ALIKE_HASHES]:
-            yield min(a, b), max(a, b)
+            yield _ordered(a, b)
+
+
+def _plain_pairs(shots: Sequence[Shot], light: npt.NDArray[np.uint8], rows: Ints) -> list[tuple[int, int]]:
+    """Pairs of rows with hardly any contrast whose mean light and shape are near; of very many each with the next."""
+    mean = light[rows].mean(axis=(1, 2)) if len(rows) else np.zeros(0)
+    order = np.argsort(mean, kind="stable")
+    ends = np.searchsorted(mean[order], mean[order] + PLAIN_LEVELS, side="right").tolist()
+    listed = rows[order].tolist()
+    shapes = [_size(shots[i])[::-1] for i in listed]
+    pairs: list[tuple[int, int]] = []
+    for k, end in enumerate(ends):
+        near = (m for m in range(k + 1, end) if stretch(shapes[k], shapes[m]) <= PLAIN_STRETCHED)
+        pairs += [_ordered(listed[k], listed[m]) for m in islice(near, _MOST_ALIKE_HASHES)]
+    return sorted(pairs)
+
+
+def _ordered(a: int, b: int) -> tuple[int, int]:
+    return min(a, b), max(a, b)
 
 
 def _alike(
@@ -180,13 +217,9 @@ def _turned_links(
     label: Ints,
     looks: _Looks,
 ) -> list[tuple[int, int, float]]:
-    """(part, whole, weight) of pictures of two groups of which one is the other turned or mirrored.
-
-    The whole is of the group that has the larger picture; the largest weighs most, of equal ones the most alike.
-    """
+    """(row, row, likeness) of pictures of two groups of which one is the other turned or mirrored."""
     n = len(rows)
     links: list[tuple[int, int, float]] = []
-    largest = _largest(shots, rows, label)
     # A quarter turn back is one the other way, so that of both one is enough.
     for turn in (t for t in range(1, TURNS) if t != 3):
         way = turned(light, turn)
@@ -199,10 +232,38 @@ def _turned_links(
         for i, j in other:
             shown = looks.get(i, j, turn)
             if is_copy(shown):
-                size_i, size_j = ((largest[int(label[k])], -int(label[k])) for k in (i, j))
-                part, whole = (i, j) if size_i < size_j else (j, i)
-                links.append((part, whole, max(size_i, size_j)[0] + shown.ssim))
+                links.append((i, j, shown.ssim))
     return links
+
+
+def _joined(
+    shots: Sequence[Shot],
+    light: npt.NDArray[np.uint8],
+    label: Ints,
+    links: Sequence[tuple[int, int, float]],
+    looks: _Looks,
+) -> Ints:
+    """The groups after those became one that hold the same picture turned.
+
+    Of each group its largest picture is asked: it must be a copy, in some turn, of that of all groups it comes to.
+    """
+    best: dict[int, int] = {}
+    linked = {int(label[i]) for link in links for i in link[:2]}
+    for i in np.flatnonzero(np.isin(label, list(linked))).tolist():
+        group = int(label[i])
+        if group not in best or shots[i].pixels > shots[best[group]].pixels:
+            best[group] = i
+
+    def agrees(a: int, b: int) -> bool:
+        i, j = sorted((best[a], best[b]))
+        ways = np.stack([turned(light[j], turn) for turn in range(TURNS)])
+        ours, theirs = (small.reshape(-1, light[0].size).astype(np.float32) for small in (light[i], ways))
+        alike = _correlation(ours, theirs)
+        turns = [t for t in np.argsort(-alike, kind="stable").tolist() if alike[t] >= _LEAST_ALIKE]
+        return any(looks.are_copies(i, j, leeway=_GROUP, turn=turn) for turn in turns)
+
+    groups = _columns([(*_ordered(int(label[i]), int(label[j])), likeness) for i, j, likeness in links])
+    return grouped(len(shots), *groups, agrees)[label]
 
 
 def _largest(shots: Sequence[Shot], rows: Ints, label: Ints) -> dict[int, int]:
@@ -268,11 +329,11 @@ class _Looks:
                 for text in catalog.kept(_LOOKS).values():
                     self._found.update(_looks_of(text))
 
-    def are_copies(self, i: int, j: int, leeway: float = 1.0) -> bool:
-        """Whether two pictures are copies of one; of different times they must be more alike."""
+    def are_copies(self, i: int, j: int, leeway: float = 1.0, turn: int = 0) -> bool:
+        """Whether two pictures are copies of one, the second one turned; of different times they must be more alike."""
         a, b = self._shots[i].local_s, self._shots[j].local_s
         is_another = abs(a - b) >= _TIME_S  # False where one has no time
-        return is_copy(self.get(i, j), leeway=leeway * (_ANOTHER_TIME if is_another else 1.0))
+        return is_copy(self.get(i, j, turn), leeway=leeway * (_ANOTHER_TIME if is_another else 1.0))
 
     def get(self, i: int, j: int, turn: int = 0) -> Look:
         """How two differ, the second one turned; with a turn of -1 how one is a part of the other.

@@ -11,10 +11,16 @@ from camtrail.vision.align import fitted_tone
 from camtrail.vision.decode import Pixels, luminance, resized
 from camtrail.vision.ssim import SIDE_PX, score_tiles
 
-__all__ = ["DIFFERENT", "LOOKED_PX", "Look", "is_copy", "look"]
+__all__ = ["DIFFERENT", "LOOKED_PX", "PLAIN_LEVELS", "PLAIN_STRETCHED", "Look", "is_copy", "look", "stretch"]
 
 LOOKED_PX = 192
 """Longer side of the pixels that are looked at; of larger ones no more is seen."""
+
+PLAIN_LEVELS = 6.0
+"""By which the mean colours of two copies of a plain picture may differ; compression and gamma move black by 3."""
+
+PLAIN_STRETCHED = 1.02
+"""How many times as wide one of them may be as the other: they show nothing else that could tell them apart."""
 
 _FINE_PX = 128  # side at which the two are compared
 _MOST_STRETCHED = 1.04  # what rounding may do to the shape of a small copy
@@ -23,6 +29,7 @@ _LEAST_SHARE = 0.03  # of tiles that show something; of fewer nothing can be sai
 _LEAST_SSIM, _MOST_WORST = 0.87, 12.0  # copies reach 0.99 and 5.3; frames moved by 1 % 0.84 and 14
 _MOST_TONE = 64.0  # mean change of a colour; gamma 0.5 makes 60. Beyond it the fit makes anything of anything
 _CONTRAST, _NOISE = 50.0, 5.0  # deviations of a usual picture, and of what compression adds
+_MOST_UNEVEN = 4.0  # levels by which parts of a plain picture may differ from its mean colour
 _SMOOTH_WORST, _SMOOTH_TONE, _LEAST_RANGE = 2.0, 24.0, 4.0
 
 
@@ -42,7 +49,8 @@ def look(a: Pixels, b: Pixels) -> Look:
 
     Frames of a burst are alike nearly everywhere and differ where something moved; copies of one picture differ a
     little everywhere. Of smooth pictures, which show no detail that could prove anything, the light is no more
-    fitted than a change of tone would need.
+    fitted than a change of tone would need. Two plain ones, of one colour all over, are compared by that colour and
+    their shape.
 
     Parameters
     ----------
@@ -53,7 +61,7 @@ def look(a: Pixels, b: Pixels) -> Look:
     At 128 pixels a side: SSIM of tiles (`score_tiles`) of the colours, and the largest difference of the greys under
     a square of 5 pixels. 3 ms.
     """
-    if _stretched(a, b) > _MOST_STRETCHED:
+    if (stretched := stretch(a.shape[:2], b.shape[:2])) > _MOST_STRETCHED:
         return DIFFERENT
     h, w = a.shape[:2]
     scale = _FINE_PX / max(h, w)
@@ -61,6 +69,8 @@ def look(a: Pixels, b: Pixels) -> Look:
     p, q = resized(a, width, height), resized(b, width, height)
     if luminance(p).std() < luminance(q).std():
         p, q = q, p
+    if luminance(p).std() <= _MOST_UNEVEN and _is_plain(p) and _is_plain(q):
+        return _plain_look(p, q) if stretched <= PLAIN_STRETCHED else DIFFERENT
     fitted = fitted_tone(q, p)
     score = score_tiles(p, fitted)
     contrast = min(1.0, (luminance(p).std() + _NOISE) / _CONTRAST)
@@ -82,11 +92,26 @@ def is_copy(found: Look, *, leeway: float = 1.0) -> bool:
     return 1 - found.ssim <= (1 - _LEAST_SSIM) * leeway and found.worst <= _MOST_WORST * leeway
 
 
-def _stretched(a: Pixels, b: Pixels) -> float:
-    """How many times as wide one is as the other, of one height; at least 1. A pixel more or less is rounding."""
-    (least_a, most_a), (least_b, most_b) = (
-        ((w - 0.5) / (h + 0.5), (w + 0.5) / (h - 0.5)) for h, w in (a.shape[:2], b.shape[:2])
-    )
+def _is_plain(pixels: Pixels) -> bool:
+    """Whether a picture is one colour: no part has another, and no tile shows anything."""
+    parts = cv2.blur(pixels, (_BLUR_PX, _BLUR_PX)).astype(np.float32)
+    uneven = np.abs(parts - pixels.mean(axis=(0, 1))).max()
+    return bool(uneven <= _MOST_UNEVEN) and score_tiles(pixels, pixels).share == 0
+
+
+def _plain_look(a: Pixels, b: Pixels) -> Look:
+    differ = float(np.abs(a.mean(axis=(0, 1)) - b.mean(axis=(0, 1))).max())
+    return Look(1 - differ / 255, differ) if differ <= PLAIN_LEVELS else DIFFERENT
+
+
+def stretch(a: tuple[int, ...], b: tuple[int, ...]) -> float:
+    """How many times as wide one of two is as the other, of one height; at least 1. A pixel more or less is rounding.
+
+    Parameters
+    ----------
+    a, b : height and width, pixels
+    """
+    (least_a, most_a), (least_b, most_b) = (((w - 0.5) / (h + 0.5), (w + 0.5) / (h - 0.5)) for h, w in (a, b))
     return float(max(1.0, least_a / most_b, least_b / most_a))
 
 
