@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ from hypothesis import settings
 # In CI the same examples each time, so that a change is judged by what it changes; elsewhere new ones.
 settings.register_profile("camtrail", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("camtrail")
+
+# A shell that starts the tests in the background has them, and all that they start, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 _READ = ("CAMTRAIL_", "XDG_", "MAPILLARY_", "INAT_TOKEN", "NUMBER_THREADS", "MAX_ATTEMPTS")
