@@ -371,3 +371,13 @@ def test_real_photos(tmp_path):
         for lat, lon, ids in zip(done.stays.lat_deg, done.stays.lon_deg, done.stays.ids):
             assert lat == pytest.approx(np.mean([found[i].lat_deg for i in ids]), abs=1e-6)
             assert lon == pytest.approx(np.mean([found[i].lon_deg for i in ids]), abs=1e-6)
+
+
+@pytest.mark.parametrize("text", ["start,end,lat,long\n", "nothing\n"])
+def test_reading_a_table_changes_nothing_for_the_readers_of_others(text):
+    before = csv.field_size_limit()
+    try:
+        read_table(text.encode(), "m.csv")
+    except InputError:
+        pass
+    assert csv.field_size_limit() == before

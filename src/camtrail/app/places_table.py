@@ -142,7 +142,7 @@ def _lines(data: bytes, name: str) -> list[tuple[int, Mapping[str, str]]]:
         raise InputError(name, "is no UTF-8 text", "save it again as CSV in UTF-8") from e
     first = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)
-    csv.field_size_limit(_MOST_FIELD)
+    before = csv.field_size_limit(_MOST_FIELD)  # of the whole process, and other tables are to be read by it
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     made: list[tuple[int, Mapping[str, str]]] = []
     try:
@@ -165,6 +165,8 @@ def _lines(data: bytes, name: str) -> list[tuple[int, Mapping[str, str]]]:
             made.append((reader.line_num, row))
     except csv.Error as e:
         raise InputError(name, f"line {reader.line_num}: is no CSV ({e})", "save it again as CSV") from e
+    finally:
+        csv.field_size_limit(before)
     return made
 
 
