@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import csv
 import io
 import os
@@ -376,8 +377,6 @@ def test_real_photos(tmp_path):
 @pytest.mark.parametrize("text", ["start,end,lat,long\n", "nothing\n"])
 def test_reading_a_table_changes_nothing_for_the_readers_of_others(text):
     before = csv.field_size_limit()
-    try:
+    with contextlib.suppress(InputError):
         read_table(text.encode(), "m.csv")
-    except InputError:
-        pass
     assert csv.field_size_limit() == before
