@@ -15,7 +15,7 @@ from camtrail.app.context import Context
 from camtrail.app.dates_options import DatesOptions
 from camtrail.app.process import ProcessOptions, Result
 from camtrail.app.state import Workspace, absolute, workspaces
-from camtrail.app.write import Plan, Written, apply_plans, journal_in, locked
+from camtrail.app.write import Plan, Written, apply_plans, check_inside, journal_in, locked
 from camtrail.app.write import settle as settle_files
 from camtrail.app.write_options import ChangeOptions
 from camtrail.core import timezones
@@ -565,7 +565,7 @@ class _Task:
     def _exif_plan(self, path: str, item: Item, row: Row, cell: read.Row, values: Values) -> Plan | None:
         fs = self.context.fs
         real = fs.real(item.file)
-        _check_inside(real, row.path, item, self.context)
+        check_inside(real, row.path, item, self.context)
         new = differs(cell, values)
         if not new:
             return None
@@ -585,7 +585,7 @@ class _Task:
             old = sidecar.values_of(there)
         except FileNotFoundError:
             pass
-        _check_inside(beside, typed, item, self.context)
+        check_inside(beside, typed, item, self.context)
         if there is None or old is not None:
             whole = sidecar.sidecar(values if old is None else _merged(old, values))
         else:
@@ -634,13 +634,6 @@ def _failure(typed: str, e: CamtrailError) -> Failure[str]:
     """A refusal of one file is an item that could not be written."""
     failure = failure_of(typed, e)
     return replace(failure, exit_code=3) if failure.exit_code in (SafetyRefusal.exit_code, 4) else failure
-
-
-def _check_inside(real: str, typed: str, item: Item, context: Context) -> None:
-    if not real.startswith(context.fs.real(item.root).rstrip("/") + "/"):
-        raise SafetyRefusal(
-            f"{shown(typed)}: is a link to {shown(real)}, outside of the folder", "name that folder as a PATH"
-        )
 
 
 def _merged(old: Values, new: Values) -> Values:

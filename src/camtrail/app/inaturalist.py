@@ -19,7 +19,7 @@ from camtrail.app.inaturalist_tags import Known, edits, known_in, properties_of
 from camtrail.app.match import Features, Likeness, Looked, Side, best_pairs, features
 from camtrail.app.process import ProcessOptions, Result
 from camtrail.app.state import Workspace, workspaces
-from camtrail.app.write import XMP_MARK, Plan, Written, apply_plans, journal_in, locked
+from camtrail.app.write import XMP_MARK, Plan, Written, apply_plans, check_inside, journal_in, locked
 from camtrail.app.write import settle as settle_files
 from camtrail.app.write_options import ChangeOptions
 from camtrail.catalog.store import Catalog
@@ -30,7 +30,6 @@ from camtrail.core.errors import (
     Failure,
     InputError,
     Rejected,
-    SafetyRefusal,
     UnreadableFile,
     UsageError,
     failure_of,
@@ -843,11 +842,7 @@ def _count(pair: Pair, former: Sequence[str], done: Matched) -> None:
 
 def _jpeg_plan(local: Local, changes: Sequence[Edit], context: Context) -> Plan | None:
     real = context.fs.real(local.item.file)
-    if not real.startswith(context.fs.real(local.item.root).rstrip("/") + "/"):
-        raise SafetyRefusal(
-            f"{shown(local.typed)}: is a link to {shown(real)}, outside of the folder",
-            "name that folder as a PATH",
-        )
+    check_inside(real, local.typed, local.item, context)
     seen = context.fs.status(real)
     with context.fs.source(real) as source:
         head, tail_at = new_xmp_head(source, changes)

@@ -23,6 +23,7 @@ from camtrail.app.write import (
     Plan,
     Written,
     apply_plans,
+    are_same,
     check_options,
     copy_folder,
     copy_mark,
@@ -33,7 +34,6 @@ from camtrail.app.write import (
 )
 from camtrail.app.write_options import ChangeOptions, ImportMetaOptions, Told, WriteOptions
 from camtrail.core import timezones
-from camtrail.core.bytes import ByteSource
 from camtrail.core.errors import CamtrailError, Failure, SafetyRefusal, UnreadableFile, UsageError, failure_of
 from camtrail.core.model import Bools, Collection, Floats, texts
 from camtrail.core.names import shown
@@ -51,7 +51,6 @@ _NAN = float("nan")
 _LEAST_ERROR_M = 100.0  # of an estimate
 _UNKNOWN_RADIUS_M = 3000.0  # of a place in a table of the older notebooks, which take 3 km together
 _WALK_MPS = 1.5  # how far somebody gets who leaves a place
-_CHUNK_BYTES = 1 << 20
 _DAY_S = 86400.0
 
 
@@ -308,16 +307,9 @@ def _copy_plan(space: Workspace, path: str, place: str, typed: str, context: Con
     except NotADirectoryError as e:
         raise SafetyRefusal(f"{shown(typed)}: its folder is a file", "name an empty folder") from e
     with fs.source(photo) as source, fs.source(real, size) as there:
-        if _are_same(source, there):
+        if are_same(source, there):
             return None
     raise SafetyRefusal(f"{shown(typed)}: is there already and is another file", "name an empty folder")
-
-
-def _are_same(one: ByteSource, other: ByteSource) -> bool:
-    return one.size == other.size and all(
-        one.read_at(at, _CHUNK_BYTES) == other.read_at(at, _CHUNK_BYTES)
-        for at in range(0, one.size, _CHUNK_BYTES)
-    )
 
 
 # From stays to photos.

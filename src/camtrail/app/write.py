@@ -57,7 +57,9 @@ __all__ = [
     "SentForms",
     "Written",
     "apply_plans",
+    "are_same",
     "as_taken",
+    "check_inside",
     "check_options",
     "copied_from",
     "copy_folder",
@@ -537,12 +539,13 @@ def _plan(task: _Task, i: int, path: str, typed: str, item: Item, row: read.Row)
     if not values:
         return None
     real = task.context.fs.real(item.file)
-    _check_inside(real, typed, item, task.context)
+    check_inside(real, typed, item, task.context)
     splice = _patched(task, real, values, _marks(task, i, item, values))
     return Plan(splice, path, typed, _words(values))
 
 
-def _check_inside(real: str, typed: str, item: Item, context: Context) -> None:
+def check_inside(real: str, typed: str, item: Item, context: Context) -> None:
+    """Raises SafetyRefusal where a file that is to be written lies outside of the PATH of its photo."""
     if not real.startswith(context.fs.real(item.root).rstrip("/") + "/"):
         raise SafetyRefusal(
             f"{shown(typed)}: is a link to {shown(real)}, outside of the folder", "name that folder as a PATH"
@@ -752,7 +755,7 @@ def _sidecar_plan(task: _Task, i: int, path: str, typed: str, item: Item, row: r
     values = differs(told, _described(task, item, _wanted(task, i, item, told), told))
     if not values:
         return None
-    _check_inside(beside, f"{typed}.xmp", item, task.context)
+    check_inside(beside, f"{typed}.xmp", item, task.context)
     if there is None or old is not None:
         whole = sidecar.sidecar(values if old is None else _merged(old, values))
     else:  # another program's, or one of ours that somebody added to: all of that stays
@@ -833,7 +836,7 @@ def _is_our_copy(task: _Task, real: str, source: ByteSource, copy: ByteSource) -
     """
     changes = task.latest.get(real, [])
     if not changes:
-        return _are_same(source, 0, copy, 0)
+        return are_same(source, copy)
     original = _states(copy, changes)[-1]
     made = changes[-1]
     if made.kind != "new" or original.size != made.new_size:
@@ -841,11 +844,12 @@ def _is_our_copy(task: _Task, real: str, source: ByteSource, copy: ByteSource) -
     picture_at = picture.scan_at(original)
     scan_at = picture.scan_at(source)
     if picture_at < 0 or scan_at < 0:
-        return _are_same(source, 0, original, 0)
-    return _are_same(source, scan_at, original, picture_at)
+        return are_same(source, original)
+    return are_same(source, original, scan_at, picture_at)
 
 
-def _are_same(one: ByteSource, at: int, other: ByteSource, other_at: int) -> bool:
+def are_same(one: ByteSource, other: ByteSource, at: int = 0, other_at: int = 0) -> bool:
+    """Whether two sources have the same bytes, from these offsets on. Raises UnreadableFile."""
     if one.size - at != other.size - other_at:
         return False
     return all(
