@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl
 
 from camtrail.core.errors import CamtrailError, UsageError
@@ -34,6 +34,7 @@ __all__ = [
     "Logged",
     "Reply",
     "Request",
+    "StandIn",
     "json_reply",
     "parse",
 ]
@@ -593,6 +594,31 @@ class FaultServer:
 _DO: dict[str, Callable[[FaultServer, _Exchange, Fault], bool]] = {
     action: getattr(FaultServer, f"_{action}") for action in ACTIONS
 }
+
+
+class StandIn:
+    """What every sandbox of a service has: its server, with the log of requests and the faults in force."""
+
+    def __init__(self, server: FaultServer) -> None:
+        self._server = server
+
+    def requests(self) -> list[Logged]:
+        """The log of requests."""
+        return self._server.requests()
+
+    def set_faults(self, faults: Iterable[str | Fault]) -> None:
+        """Puts faults in place of those in force. Raises UsageError."""
+        self._server.set_faults(faults)
+
+    def close(self) -> None:
+        """Ends it; may be called again."""
+        self._server.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _listen(names: Sequence[str], port: int) -> dict[str, socket.socket]:

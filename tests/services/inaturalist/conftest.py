@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -14,34 +13,14 @@ from camtrail.app.inaturalist_service import open_cache, open_client
 from camtrail.core.secrets import Secret
 from camtrail.services.inaturalist.client import Client
 from camtrail.services.inaturalist.sandbox import InaturalistSandbox
+from clocks import FakeClock
 
 Open = Callable[..., Client]
 
 
-class QuickClock:
-    """Sleeping returns at once, and it is later."""
-
-    def __init__(self) -> None:
-        self.at_s = 1_800_000_000.0
-        self.slept: list[float] = []
-        self._lock = threading.Lock()
-
-    def now_s(self) -> float:
-        return self.at_s
-
-    def monotonic_s(self) -> float:
-        return self.at_s
-
-    def sleep(self, seconds: float) -> None:
-        assert seconds > 0
-        with self._lock:
-            self.slept.append(seconds)
-            self.at_s += seconds
-
-
 @pytest.fixture
-def clock() -> QuickClock:
-    return QuickClock()
+def clock() -> FakeClock:
+    return FakeClock(1_800_000_000.0)
 
 
 @pytest.fixture
@@ -51,7 +30,7 @@ def box() -> Iterator[InaturalistSandbox]:
 
 
 @pytest.fixture
-def connect(box: InaturalistSandbox, tmp_path: Any, clock: QuickClock) -> Iterator[Open]:
+def connect(box: InaturalistSandbox, tmp_path: Any, clock: FakeClock) -> Iterator[Open]:
     """A client of the sandbox, with the one cache of the test: `connect(token="…", offline=True)`."""
     with ExitStack() as stack:
 

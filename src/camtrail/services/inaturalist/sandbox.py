@@ -23,7 +23,7 @@ from camtrail.core.clock import Clock, RealClock
 from camtrail.core.errors import InputError, UnreadableFile
 from camtrail.services.inaturalist import sample
 from camtrail.services.inaturalist.wire import SIZES
-from camtrail.transfer.faultserver import Fault, FaultServer, Logged, Reply, Request, json_reply
+from camtrail.transfer.faultserver import Fault, FaultServer, Reply, Request, StandIn, json_reply
 
 __all__ = ["InaturalistSandbox"]
 
@@ -41,7 +41,7 @@ _ORDERS = ("id", "created_at", "observed_on", "updated_at")
 _AGE = {"Cache-Control": "public, max-age=300"}
 
 
-class InaturalistSandbox:
+class InaturalistSandbox(StandIn):
     """A running stand-in for iNaturalist; use it in a `with`.
 
     Its API has `GET /v1/observations`, `/v1/observations/{ids}`, `/v1/users/{login}` and `/v1/users/me`, and
@@ -79,11 +79,12 @@ class InaturalistSandbox:
         self._photos = _Photos(data or None)
         self._service = _Service(token, limit, clock or RealClock())
         self._service.fill(_collection(data) if data else sample.observations())
-        self._server = FaultServer(
+        server = FaultServer(
             {"api": self._service.answer, "photos": self._photos.answer}, port=port, faults=faults
         )
-        self.url = self._server.url("api")
-        self.photo_url = self._service.photo_url = self._server.url("photos")
+        super().__init__(server)
+        self.url = server.url("api")
+        self.photo_url = self._service.photo_url = server.url("photos")
 
     def environment(self) -> dict[str, str]:
         """The variables that send clients here."""
@@ -96,24 +97,6 @@ class InaturalistSandbox:
     def delete(self, *ids: int) -> None:
         """Takes observations away, as their owner may at any time."""
         self._service.delete(ids)
-
-    def requests(self) -> list[Logged]:
-        """The log of requests."""
-        return self._server.requests()
-
-    def set_faults(self, faults: Iterable[str | Fault]) -> None:
-        """Puts faults in place of those in force. Raises UsageError."""
-        self._server.set_faults(faults)
-
-    def close(self) -> None:
-        """Ends it; may be called again."""
-        self._server.close()
-
-    def __enter__(self) -> InaturalistSandbox:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _collection(folder: str) -> list[dict[str, Any]]:

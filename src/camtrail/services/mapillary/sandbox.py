@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from camtrail.transfer.faultserver import Body, Fault, FaultServer, Logged, Reply, Request, json_reply
+from camtrail.transfer.faultserver import Body, Fault, FaultServer, Reply, Request, StandIn, json_reply
 
 __all__ = ["MapillarySandbox"]
 
@@ -29,7 +29,7 @@ _UPLOADS = "/mapillary_public_uploads/"
 _MOST_JSON_BYTES = 1 << 26
 
 
-class MapillarySandbox:
+class MapillarySandbox(StandIn):
     """A running stand-in for Mapillary; use it in a `with`.
 
     It has `POST /login`, `GET /me`, `GET /{organisation}`, `POST /finish_upload`, `POST /logging` and
@@ -54,8 +54,9 @@ class MapillarySandbox:
         self, *, token: str = "", faults: Iterable[str | Fault] = (), port: int = 0, keep: bool = False
     ) -> None:
         self._service = _Service(token, keep)
-        self._server = FaultServer({"api": self._service.answer}, port=port, faults=faults)
-        self.url = self._server.url("api")
+        server = FaultServer({"api": self._service.answer}, port=port, faults=faults)
+        super().__init__(server)
+        self.url = server.url("api")
 
     def environment(self) -> dict[str, str]:
         """The variables that send clients here: our own, and those of the public uploader."""
@@ -80,24 +81,6 @@ class MapillarySandbox:
     def content(self, key: str) -> bytes | None:
         """The bytes of an upload; None where they were not kept."""
         return self._service.content(key)
-
-    def requests(self) -> list[Logged]:
-        """The log of requests."""
-        return self._server.requests()
-
-    def set_faults(self, faults: Iterable[str | Fault]) -> None:
-        """Puts faults in place of those in force. Raises UsageError."""
-        self._server.set_faults(faults)
-
-    def close(self) -> None:
-        """Ends it; may be called again."""
-        self._server.close()
-
-    def __enter__(self) -> MapillarySandbox:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class _Refused(Exception):

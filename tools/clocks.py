@@ -8,8 +8,8 @@ import threading
 class FakeClock:
     """Sleeping returns at once, and it is later."""
 
-    def __init__(self) -> None:
-        self.at_s = 1_000_000.0
+    def __init__(self, at_s: float = 1_000_000.0) -> None:
+        self.at_s = at_s
         self.slept: list[float] = []
         self._lock = threading.Lock()
 
