@@ -15,7 +15,6 @@ from typing import ClassVar
 
 import certificates
 import pytest
-from clocks import FakeClock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +33,7 @@ from camtrail.core.secrets import Redaction, Secret
 from camtrail.transfer import line as line_module
 from camtrail.transfer.faultserver import FaultServer, Reply
 from camtrail.transfer.http import Answer, Body, Http, Redirected, Unheard, Untrusted, origin_of
+from clocks import FakeClock
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _RST = struct.pack("ii", 1, 0)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from clocks import FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
 
 from camtrail.core.errors import QuotaExceeded, Unreachable
 from camtrail.transfer.pace import Pace
+from clocks import FakeClock
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import threading
 from collections import Counter
 
 import pytest
-from clocks import FakeClock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +25,7 @@ from camtrail.core.errors import (
 from camtrail.transfer.http import Untrusted
 from camtrail.transfer.pace import Pace
 from camtrail.transfer.queue import Again, Queue
+from clocks import FakeClock
 
 
 def queue(step, tasks=(), *, workers=4, clock=None, pace=None, **more):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from clocks import FakeClock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -27,6 +26,7 @@ from camtrail.transfer.pace import Pace
 from camtrail.transfer.queue import Again, Queue
 from camtrail.transfer.resume import Resumable, RetryPolicy
 from camtrail.transfer.retry import LONGEST_WAIT_S, Backoff, BadOffset, Gone, WrongOffset
+from clocks import FakeClock
 
 CHUNK = 1 << 16
 

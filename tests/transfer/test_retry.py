@@ -6,7 +6,6 @@ import json
 from random import Random
 
 import pytest
-from clocks import FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +32,7 @@ from camtrail.transfer.retry import (
     error_of,
     patiently,
 )
+from clocks import FakeClock
 
 
 def answer(status=400, body=b"", **headers):
