@@ -130,7 +130,7 @@ def test_the_same_name_means_the_same_everywhere():
 
 
 def test_no_two_options_share_a_flag_in_any_spelling():
-    shared = _by(lambda o: {folded(flag) for flag in (o.flag, *o.aliases)})
+    shared = _by(lambda o: set() if o.local else {folded(flag) for flag in (o.flag, *o.aliases)})
     assert {flag: names for flag, names in shared.items() if len(names) > 1} == {}
 
 
@@ -145,10 +145,17 @@ def test_no_two_options_share_a_variable():
     assert not shared.keys() & TAKEN_VARIABLES
 
 
+def test_a_local_option_is_set_by_the_command_line_alone():
+    """Its flags may mean something else elsewhere, so that a variable or a key of that name would be ambiguous."""
+    assert [o.name for _, o in OPTIONS if o.local and o.env.startswith("CAMTRAIL_")] == []
+
+
 def test_keys_of_the_configuration_are_their_own():
     """A key is a name, with or without its unit, or a flag: it must not mean two options."""
 
     def keys(o):
+        if o.local:
+            return set()
         spelled = (o.name, o.flag[2:], *(a.lstrip("-") for a in o.aliases))
         return {key.replace("-", "_").casefold() for key in spelled}
 

@@ -113,7 +113,7 @@ def configured(known: Callable[[], Iterable[Option]]) -> dict[str, Any]:
         raise UsageError(f"{path}: options is no table", "write [options] above the options")
     by_key: dict[str, Option] = {}
     for o in known():
-        for key in (o.name, o.flag[2:], *(a.lstrip("-") for a in o.aliases)):
+        for key in () if o.local else (o.name, o.flag[2:], *(a.lstrip("-") for a in o.aliases)):
             by_key[key.replace("-", "_").lower()] = o
     out: dict[str, Any] = {}
     for key, value in table.items():

@@ -38,6 +38,7 @@ class _Spec:
     presets: Mapping[str, Any]
     least: float | None = None
     most: float | None = None
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class Option:
     unit: str  # a key of UNITS, or ""
     least: float | None = None  # of a number
     most: float | None = None
+    local: bool = False  # its flags mean this in its own verbs only, and no configuration sets it
 
     def value(self, text: str) -> Any:
         """The value that a text stands for. Raises UsageError."""
@@ -96,9 +98,14 @@ def opt(
     choices: tuple[str, ...] = (),
     least: float | None = None,
     most: float | None = None,
+    local: bool = False,
 ) -> T:
-    """A field that is an option. Without `flag` it is the field's name without its unit."""
-    spec = _Spec(help, flag, aliases, env, choices, {}, least, most)
+    """A field that is an option. Without `flag` it is the field's name without its unit.
+
+    `local` is for flags that other verbs use for something else, since both are documented so: nothing but the
+    command line of its own verbs sets such an option, unless it has an `env`.
+    """
+    spec = _Spec(help, flag, aliases, env, choices, {}, least, most, local)
     return field(default=default, metadata={"opt": spec})
 
 
@@ -163,7 +170,7 @@ def _options(cls: type[Any]) -> list[Option]:
             spec.env
             if spec.env is not None
             else ""
-            if many
+            if many or spec.local
             else "CAMTRAIL_" + flag[2:].replace("-", "_").upper()
         )
         made.append(
@@ -181,6 +188,7 @@ def _options(cls: type[Any]) -> list[Option]:
                 unit,
                 spec.least,
                 spec.most,
+                spec.local,
             )
         )
     return made
