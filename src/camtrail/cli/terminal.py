@@ -275,6 +275,7 @@ def all_classes(mine: Iterable[type[Any]]) -> list[type[Any]]:
     """Every option dataclass of every verb: what a configuration may set."""
     from camtrail.app.dates_options import DatesOptions
     from camtrail.app.export import ExportOptions
+    from camtrail.app.labels_options import JobsOptions, LabelsOptions, ServerOptions
     from camtrail.app.mapillary_options import ToolOptions
     from camtrail.app.places_options import ApplyOptions, BuildOptions
     from camtrail.app.process import ProcessOptions
@@ -294,6 +295,9 @@ def all_classes(mine: Iterable[type[Any]]) -> list[type[Any]]:
         BuildOptions,
         ApplyOptions,
         SimilarOptions,
+        JobsOptions,
+        LabelsOptions,
+        ServerOptions,
     )
     every = (ProcessOptions, ExportOptions, ReportOptions, VerdictOptions, *written, *source_classes(), *mine)
     return [leaf for c in every for leaf in leaves(c)]

@@ -17,7 +17,7 @@ from camtrail.core.names import plain, shown
 from camtrail.core.plugins import Export
 from camtrail.exports.values import decimal, has_place, heading_deg, iso
 
-__all__ = ["PLUGIN", "write"]
+__all__ = ["PLUGIN", "inert", "write"]
 
 _COLUMNS = (
     "time", "local_time", "time_source", "lat_deg", "lon_deg", "alt_m", "position_source", "heading_deg",
@@ -84,14 +84,15 @@ def _cells(item: Item) -> tuple[str, ...]:
 
 
 def _text(value: str | None) -> str:
-    return _inert(shown(value)) if value else ""
+    return inert(shown(value)) if value else ""
 
 
 def _name(value: str | None) -> str:
-    return _inert(plain(value)) if value else ""
+    return inert(plain(value)) if value else ""
 
 
-def _inert(text: str) -> str:
+def inert(text: str) -> str:
+    """The text, with `'` before what a spreadsheet takes for a formula."""
     return "'" + text if _FORMULA.match(text) else text
 
 
