@@ -22,12 +22,20 @@ class Kind:
     token_variable: str  # that clients take the user's token from
     ports: int = 1  # that it listens on
     takes_data: bool = False
+    takes_clock: bool = False  # whether its clock can be made to stand still
 
 
 SANDBOXES = {
     "mapillary": Kind("camtrail.services.mapillary.sandbox:MapillarySandbox", "MAPILLARY_TOKEN"),
     "inaturalist": Kind(
         "camtrail.services.inaturalist.sandbox:InaturalistSandbox", "INAT_TOKEN", ports=2, takes_data=True
+    ),
+    "camio": Kind(
+        "camtrail.services.camio.sandbox:CamioSandbox",
+        "CAMIO_OAUTH_TOKEN",
+        ports=3,
+        takes_data=True,
+        takes_clock=True,
     ),
 }
 """The stand-ins there are, by the service's name."""
@@ -47,8 +55,12 @@ class SandboxOptions:
     data: str = opt(
         "",
         "folder with what is served; for inaturalist observations.json, a list as the API has it under results, "
-        "and photos/ID.jpg; without it something made up",
+        "and photos/ID.jpg; for camio files of bookmarks, *.json, as `video labels` writes them; "
+        "without it something made up",
         env="",
+    )
+    virtual_clock: bool = opt(
+        False, 'camio\'s time stands still until POST /_sandbox/clock moves it by {"advance_s": N}', env=""
     )
 
 
@@ -90,7 +102,7 @@ def start(names: Sequence[str], options: SandboxOptions) -> Running:
     Raises
     ------
     UsageError
-        There is no such service, a port is taken, a fault is none, or data are given to who takes none.
+        There is no such service, a port is taken, a fault is none, or data or a clock are given to who takes none.
     InputError
         The data cannot be used.
     """
@@ -100,6 +112,8 @@ def start(names: Sequence[str], options: SandboxOptions) -> Running:
     wanted = list(dict.fromkeys(names or SANDBOXES))
     if options.data and not any(SANDBOXES[name].takes_data for name in wanted):
         raise UsageError(f"{' and '.join(wanted)} cannot be given --data", "leave it out")
+    if options.virtual_clock and not any(SANDBOXES[name].takes_clock for name in wanted):
+        raise UsageError(f"{' and '.join(wanted)} cannot be given --virtual-clock", "leave it out")
     boxes: dict[str, Sandbox] = {}
     running = Running(boxes)
     port = options.port
@@ -116,6 +130,8 @@ def start(names: Sequence[str], options: SandboxOptions) -> Running:
 def _made(kind: Kind, options: SandboxOptions, port: int) -> Sandbox:
     module, _, attribute = kind.where.partition(":")
     make: Any = getattr(importlib.import_module(module), attribute)
-    more = {"data": options.data} if kind.takes_data else {}
+    more: dict[str, Any] = {"data": options.data} if kind.takes_data else {}
+    if kind.takes_clock:
+        more["virtual_clock"] = options.virtual_clock
     made: Sandbox = make(token=options.token, faults=options.faults, port=port, **more)
     return made

@@ -23,8 +23,8 @@ _TICK_S = 1.0  # Windows hears of no interrupt inside a wait
 
 @verb(
     "sandbox",
-    "Serve stand-ins of the services NAMEd (mapillary, inaturalist), or of all, on this machine until interrupted. "
-    "They answer as the services' documentation says, keep nothing on disk, and go wrong when told to. "
+    "Serve stand-ins of the services NAMEd (mapillary, inaturalist, camio), or of all, on this machine until "
+    "interrupted. They answer as the services' documentation says, keep nothing on disk, and go wrong when told to. "
     "GET /_sandbox/received tells what arrived, GET /_sandbox/requests what was asked, and POST /_sandbox/faults "
     "takes a JSON list of other faults.",
     SandboxOptions,
