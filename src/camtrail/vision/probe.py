@@ -79,7 +79,9 @@ def _probe(path: str) -> dict[str, Any]:
         ) from e
     try:
         # No name is an address here, and no file may name others.
-        with av.open(f"file:{os.path.abspath(path)}", options={"format_whitelist": _FORMATS}) as container:
+        with av.open(
+            f"file:{os.path.abspath(path)}", mode="r", options={"format_whitelist": _FORMATS}
+        ) as container:
             if not container.streams.video:
                 raise UnreadableFile(path, "has no pictures in it", "check what kind of file it is")
             return asdict(_described(container, container.streams.video[0]))
