@@ -32,7 +32,7 @@ __all__ = [
 _COMPLETE = "complete"
 _MISSING = "missing"
 _WORDS = {
-    "missing": "waits for its manifest",
+    "missing": "without manifest",
     "running": "being analysed",
     "shards_missing": "waits for manifests",
 }

@@ -390,7 +390,7 @@ class _Selection:
             (foreign, "belong to other imports"),
         ):
             if count:
-                notes.append(f"{count:,} pictures with labels {why} and were left out")
+                notes.append(f"pictures with labels left out because they {why}: {count:,}")
         if self._own is None and not self._options.no_filter:
             notes.append(
                 "which videos belong to the job is not known here, so labels of other imports of the same time and "

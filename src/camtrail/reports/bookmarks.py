@@ -134,16 +134,22 @@ def csv_of(found: Bookmarks, *, is_safe: bool = False) -> Iterator[bytes]:
     ----------
     is_safe : whether `'` is put before what a spreadsheet would take for a formula
     """
-    row = csv.writer(_Line(), lineterminator="\n").writerow
+    # Python quotes a line break only where the line's own end has it.
+    writer = csv.writer(_Line(), lineterminator="\r\n")
+
+    def row(cells: Iterable[str]) -> bytes:
+        line = str(writer.writerow(cells)).removesuffix("\r\n")
+        return f"{line}\n".encode(errors="backslashreplace")
+
     guarded = inert if is_safe else str
-    yield str(row(_COLUMNS)).encode()
+    yield row(_COLUMNS)
     for m in found.in_order():
         start = (found.job_id, m.time, m.camera, m.camera_id, m.event_id, m.source_hash, m.source_name)
         cells = [guarded(cell or "") for cell in start]
         for label in m.labels:
             score = m.scores.get(label)
             end = [guarded(label), kind_of(label), "" if score is None else str(score)]
-            yield str(row(cells + end)).encode(errors="backslashreplace")
+            yield row(cells + end)
 
 
 def xml_of(found: Bookmarks) -> Iterator[bytes]:
