@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 WRITERS = frozenset({"core/fs.py", "metadata/safeio.py"})
-_CHANGING = frozenset("create rename remove open_device keep_attributes set_mtime make_private".split())
+_CHANGING = frozenset(
+    "create rename remove open_device open_end keep_attributes set_mtime make_private".split()
+)
 _METHODS = frozenset(
     "write_text write_bytes touch truncate ftruncate mkstemp copyfileobj NamedTemporaryFile TemporaryFile "
     "hardlink_to symlink_to".split()

@@ -126,6 +126,10 @@ class FileSystem(Protocol):
         """
         ...
 
+    def open_end(self, path: str) -> NewFile:
+        """An ordinary file that is there, no link, for writing behind what it has. Raises OSError."""
+        ...
+
     def access(self, path: str) -> Access:
         """Who may get at a path, links followed. Raises OSError."""
         ...
@@ -251,6 +255,15 @@ class RealFileSystem:
         if private and hasattr(os, "fchmod"):
             with contextlib.suppress(PermissionError):  # as in make_folder
                 os.fchmod(fd, 0o600)
+        return _RealNewFile(fd)
+
+    def open_end(self, path: str) -> NewFile:
+        """An ordinary file that is there, no link, for writing behind what it has. Raises OSError."""
+        flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+        fd = os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise OSError(errno.EINVAL, "no ordinary file")
         return _RealNewFile(fd)
 
     def access(self, path: str) -> Access:

@@ -29,6 +29,7 @@ from camtrail.core.journal import Change, Journal, Undo, back, undo_of
 from camtrail.core.names import shown
 
 __all__ = [
+    "Part",
     "Splice",
     "is_partial",
     "make_private",
@@ -547,6 +548,67 @@ def put(fs: FileSystem, path: str, chunks: Iterable[bytes], *, private: bool = F
             f"{shown(path)}: is written, but the disk did not confirm its name ({reason})",
             "check the disk, run again",
         ) from e
+
+
+class Part:
+    """A file of ours that comes piece by piece, over several runs where one is stopped.
+
+    What was written stays when the program is killed; nothing of it is durable before whoever gives the file its
+    last name makes it so. All methods raise StorageError.
+
+    Attributes
+    ----------
+    size : bytes that it has
+    """
+
+    __slots__ = ("_fs", "_out", "path", "size")
+
+    def __init__(self, fs: FileSystem, path: str) -> None:
+        self.path = path
+        self.size = 0
+        self._fs = fs
+        self._out: NewFile | None = None
+
+    def begin(self) -> None:
+        """Puts an empty file in place of what was there."""
+        self.close()
+        try:
+            self._fs.remove(self.path)
+            self._out = self._fs.create(self.path)
+        except OSError as e:
+            raise _storage_error(self.path, e) from e
+        self.size = 0
+
+    def resume(self) -> None:
+        """What is written from now on stands behind what is there."""
+        try:
+            self._out = self._fs.open_end(self.path)
+            self.size = self._fs.status(self.path).size_bytes
+        except OSError as e:
+            raise _storage_error(self.path, e) from e
+
+    def write(self, data: bytes) -> None:
+        """More bytes, after `begin` or `resume`."""
+        assert self._out is not None
+        try:
+            self._out.write(data)
+        except OSError as e:
+            raise _storage_error(self.path, e) from e
+        self.size += len(data)
+
+    def close(self) -> None:
+        """Gives the file back; it stays."""
+        out, self._out = self._out, None
+        try:
+            if out is not None:
+                out.close()
+        except OSError as e:  # some file systems tell here that they are full
+            raise _storage_error(self.path, e) from e
+
+    def remove(self) -> None:
+        """Takes the file away; one that is not there is fine."""
+        self.close()
+        remove(self._fs, self.path)
 
 
 def _is_device(fs: FileSystem, path: str) -> bool:

@@ -1,4 +1,4 @@
-"""One attempt of one HTTP request: to places named before, watched for progress, with an answer of bounded size.
+"""One attempt of one HTTP request: to places known before, watched for progress, with an answer of bounded size.
 
 Nothing here tries again (`transfer/retry.py` says what may be), follows a redirect, keeps a cookie, or reads
 `~/.netrc` and the proxies of the environment.
@@ -13,7 +13,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
@@ -22,19 +22,26 @@ from camtrail.core.clock import Clock
 from camtrail.core.errors import AuthError, BadAnswer, SafetyRefusal, ServiceError, Unreachable, UsageError
 from camtrail.core.names import shown
 from camtrail.core.secrets import Secret, redacted
+from camtrail.transfer.addresses import is_here, is_loopback, is_near, is_public
 from camtrail.transfer.framing import Cut, Garbled, Incoming
-from camtrail.transfer.line import Body, Line, Watchdog
+from camtrail.transfer.line import Admits, Body, Line, Watchdog
 
-__all__ = ["Answer", "Body", "Http", "Redirected", "Unheard", "Untrusted", "origin_of"]
+__all__ = ["Answer", "Body", "Http", "Redirected", "Sink", "Unheard", "Untrusted", "origin_of"]
 
 log = logging.getLogger(__name__)
 
 _PORTS = {"http": 80, "https": 443}
 _IDLE_S = 30.0
+_LEFT_BYTES = 1 << 20  # of an answer that a sink leaves
+_MOST_PLACES = 64  # beyond the given ones, lines are not kept any more
 _NONE: Mapping[str, str | Secret] = {}
 _VISIBLE = re.compile(r"[!-~]+").fullmatch
 _VALUE = re.compile(r"[ -~]*").fullmatch
 _CHECK = "check the connection and run again"
+
+
+Sink = Callable[[int, Mapping[str, str]], Callable[[bytes], object] | None]
+"""Is told status and headers of an answer; what it returns takes the body, piece by piece. None: it is left."""
 
 
 class Redirected(SafetyRefusal):
@@ -98,13 +105,27 @@ def _split(url: str) -> tuple[SplitResult, int | None]:
         return urlsplit(""), None
 
 
+class _Call(NamedTuple):
+    """One request, ready to be sent, and what becomes of its answer."""
+
+    method: str
+    head: bytes
+    body: bytes | Body | None
+    most_bytes: int
+    encodings: frozenset[str]
+    progress: Callable[[int], None] | None
+    sink: Sink | None
+
+
 class _Place:
     """An origin, and its lines that wait for the next request."""
 
-    __slots__ = ("host", "idle", "name", "origin", "port", "tls")
+    __slots__ = ("admits", "host", "idle", "is_given", "name", "origin", "port", "tls")
 
-    def __init__(self, origin: str) -> None:
+    def __init__(self, origin: str, is_given: bool = True, admits: Admits | None = None) -> None:
         parts = urlsplit(origin)
+        self.is_given = is_given  # as an address to speak with, not by somebody's answer
+        self.admits = admits
         self.origin = origin
         self.name = parts.netloc  # as the header Host and messages have it
         self.host = parts.hostname or ""
@@ -118,7 +139,10 @@ class Http:
 
     Parameters
     ----------
-    origins : all that may be spoken with; plain http only where one is given as http
+    origins : those that may be spoken with; plain http only where one is given as http
+    pointed_by : a service whose answers point to other origins, which then may be asked for something, too, without
+        a secret: by https, at a public address. A service that is in a private network or on this machine may point
+        there, and by plain http from this machine to this machine
     connections : how many of an origin are kept for the next request; where more threads ask, more are made
     connect_s : how long one address may take to connect
     stall_s, least_bytes_per_s : a request that moves less than this, either way, over that time fails
@@ -133,6 +157,7 @@ class Http:
         self,
         origins: Iterable[str],
         *,
+        pointed_by: str | None = None,
         connections: int = 4,
         user_agent: str,
         clock: Clock,
@@ -141,6 +166,8 @@ class Http:
         least_bytes_per_s: float = 1024,
     ) -> None:
         self._places = {origin: _Place(origin) for origin in map(origin_of, origins)}
+        self._pointed_by = None if pointed_by is None else _Place(origin_of(pointed_by))
+        self._most_kept = len(self._places) + _MOST_PLACES
         self._connections = connections
         self._user_agent = user_agent
         self._clock = clock
@@ -175,7 +202,9 @@ class Http:
         headers: Mapping[str, str | Secret] = _NONE,
         body: bytes | Body | None = None,
         most_bytes: int = 1 << 20,
+        gzip: bool = False,
         progress: Callable[[int], None] | None = None,
+        sink: Sink | None = None,
     ) -> Answer:
         """The answer to one request, whatever its status.
 
@@ -183,8 +212,11 @@ class Http:
         ----------
         headers : those of the request itself; Host, User-Agent and those of the body are added
         body : what `Body.chunks` raises passes through, and the server does not take the body for whole
-        most_bytes : of the answer's body
+        most_bytes : of the answer's body; of one that a sink leaves, 1 MiB
+        gzip : whether the answer's body may be compressed so, which it then still is
         progress : is told how many bytes of the body were handed to the network since it was told the last time
+        sink : asked once, when an answer begins; what it or its taker raises passes. The answer is returned without
+            what was taken. What was taken when an error is raised may be any part from the beginning on
 
         Raises
         ------
@@ -202,13 +234,21 @@ class Http:
             A body that yields other than its `size`, a URL or a header that no request can have.
         """
         place, path = self._place(url)
-        head = self._head(place, method, path, headers, body)
+        if not place.is_given and (
+            body is not None
+            or method not in ("GET", "HEAD")
+            or any(isinstance(v, Secret) for v in headers.values())
+        ):
+            raise ValueError("a place that only an answer names gets nothing of ours")
+        encodings = frozenset({"gzip", "identity"} if gzip else {"identity"})
+        head = self._head(place, method, path, headers, body, "gzip" if gzip else "identity")
+        call = _Call(method, head, body, most_bytes, encodings, progress, sink)
         if not log.isEnabledFor(logging.DEBUG):
-            return self._answer(place, method, head, body, most_bytes, progress)
+            return self._answer(place, call)
         start_s = self._clock.monotonic_s()
         said = "failed"
         try:
-            answer = self._answer(place, method, head, body, most_bytes, progress)
+            answer = self._answer(place, call)
             said = str(answer.status)
             return answer
         finally:
@@ -218,13 +258,32 @@ class Http:
     def _place(self, url: str) -> tuple[_Place, str]:
         end = url.find("/", url.find("://") + 3)
         origin, path = (url, "/") if end < 0 else (url[:end], url[end:])
-        place = self._places.get(origin)
-        if place is None:
-            said = shown(origin.partition("?")[0].rpartition("@")[2])[:200]
-            raise SafetyRefusal(f"{said} is none of the places that this run may speak with")
+        place = self._places.get(origin) or self._pointed_to(origin)
         if not _VISIBLE(path) or "#" in path:
             raise ValueError("the path of a request has a character that needs escaping")
         return place, path
+
+    def _pointed_to(self, origin: str) -> _Place:
+        """A place that an answer names. Raises SafetyRefusal."""
+        said = shown(origin.partition("?")[0].rpartition("@")[2])[:200]
+        leader = self._pointed_by
+        if leader is None:
+            raise SafetyRefusal(f"{said} is none of the places that this run may speak with")
+        try:
+            name = origin_of(origin)
+        except UsageError as e:
+            raise SafetyRefusal(f"the service points to {said}, which is no address") from e
+        if "?" in origin or "#" in origin:
+            raise SafetyRefusal(f"the service points to {said}, which is no address")
+        admits: Admits | None = None if is_near(leader.host) else is_public
+        if name.startswith("http:"):
+            if leader.tls or not is_here(leader.host):
+                raise SafetyRefusal(
+                    f"the service points to {said} without encryption; nothing was asked there"
+                )
+            admits = is_loopback
+        with self._lock:
+            return self._places.setdefault(name, _Place(name, False, admits))
 
     def _head(
         self,
@@ -233,10 +292,11 @@ class Http:
         path: str,
         headers: Mapping[str, str | Secret],
         body: bytes | Body | None,
+        encoding: str,
     ) -> bytes:
         lines = [
             f"{method} {path} HTTP/1.1\r\nHost: {place.name}\r\nUser-Agent: {self._user_agent}\r\n"
-            "Accept: */*\r\nAccept-Encoding: identity"
+            f"Accept: */*\r\nAccept-Encoding: {encoding}"
         ]
         for name, value in headers.items():
             text = value.reveal() if isinstance(value, Secret) else value
@@ -252,25 +312,23 @@ class Http:
         lines.append("\r\n")
         return "\r\n".join(lines).encode("ascii")
 
-    def _answer(
-        self,
-        place: _Place,
-        method: str,
-        head: bytes,
-        body: bytes | Body | None,
-        most_bytes: int,
-        progress: Callable[[int], None] | None,
-    ) -> Answer:
+    def _answer(self, place: _Place, call: _Call) -> Answer:
         line = self._idle(place)
         while True:
             is_new = line is None
             line = line or self._new(place)
             try:
-                return self._spoken(place, line, method, head, body, most_bytes, progress)
+                return self._spoken(place, line, call)
             except (OSError, Garbled, HTTPError) as e:
                 # A server may hang up a kept line in the very moment in which it is used again.
-                is_stale = not is_new and isinstance(e, ConnectionError) and not line.is_overdue
-                if self._watchdog.is_closed or not is_stale or method not in ("GET", "HEAD"):
+                # What a sink has taken cannot be given a second time.
+                is_stale = (
+                    not is_new
+                    and isinstance(e, ConnectionError)
+                    and not line.is_overdue
+                    and (call.sink is None or not line.is_answered)
+                )
+                if self._watchdog.is_closed or not is_stale or call.method not in ("GET", "HEAD"):
                     raise self._translated(place, line, e) from e
             line = None
 
@@ -289,18 +347,10 @@ class Http:
         if place.tls:
             with self._lock:
                 self._trust = self._trust or ssl.create_default_context()
-        return Line(place.host, place.port, self._connect_s, self._trust if place.tls else None)
+        trust = self._trust if place.tls else None
+        return Line(place.host, place.port, self._connect_s, trust, place.admits)
 
-    def _spoken(
-        self,
-        place: _Place,
-        line: Line,
-        method: str,
-        head: bytes,
-        body: bytes | Body | None,
-        most_bytes: int,
-        progress: Callable[[int], None] | None,
-    ) -> Answer:
+    def _spoken(self, place: _Place, line: Line, call: _Call) -> Answer:
         keep = False
         self._watchdog.begin(line)
         try:
@@ -309,8 +359,8 @@ class Http:
             incoming = line.connect()
             if self._watchdog.is_closed:  # while it was made, when there was nothing yet to cut
                 raise ConnectionAbortedError
-            is_whole = line.send(head, body, progress)
-            answer, stays = _read(place, incoming, method, most_bytes)
+            is_whole = line.send(call.head, call.body, call.progress)
+            answer, stays = _read(place, incoming, call)
             if not is_whole and answer.status < 300:
                 raise Garbled("it answered before it had everything")
             keep = stays and is_whole
@@ -322,7 +372,11 @@ class Http:
 
     def _kept(self, place: _Place, line: Line) -> bool:
         with self._lock:
-            keep = len(place.idle) < self._connections and not self._watchdog.is_closed
+            keep = (
+                len(place.idle) < self._connections
+                and (place.is_given or len(self._places) <= self._most_kept)
+                and not self._watchdog.is_closed
+            )
             if keep:
                 line.idle_since_s = self._clock.monotonic_s()
                 place.idle.append(line)
@@ -354,23 +408,28 @@ class Http:
         return Unheard(f"{name} cannot be reached ({_reason(cause)})", _CHECK)
 
 
-def _read(place: _Place, incoming: Incoming, method: str, most_bytes: int) -> tuple[Answer, bool]:
+def _read(place: _Place, incoming: Incoming, call: _Call) -> tuple[Answer, bool]:
     """The answer, and whether another request may follow on the same line."""
-    head = incoming.head(method)
+    head = incoming.head(call.method)
     if 300 <= head.status < 400 and "location" in head.headers:
         raise _redirected(place, head.headers["location"])
-    if head.headers.get("content-encoding", "identity").lower() != "identity":
+    if head.headers.get("content-encoding", "identity").lower() not in call.encodings:
         raise BadAnswer(f"{place.name} answered compressed, which nobody asked for")
-    left = most_bytes - (head.length or 0)
     pieces: list[bytes] = []
+    take = None if call.sink is None else call.sink(head.status, head.headers)
+    most_bytes = call.most_bytes if call.sink is None or take else min(call.most_bytes, _LEFT_BYTES)
+    left = most_bytes - (head.length or 0)
     if left >= 0:
+        put = take or pieces.append
         for piece in incoming.body(head):
-            pieces.append(piece)
             left -= len(piece) if head.length is None else 0
             if left < 0:
                 break
+            put(piece)
     if left < 0:
         raise BadAnswer(f"{place.name} answered more than {most_bytes} bytes")
+    if take is not None and not incoming.is_empty:
+        raise BadAnswer(f"{place.name} answered more than it says")
     return Answer(head.status, head.headers, b"".join(pieces)), head.stays
 
 

@@ -13,9 +13,14 @@ from dataclasses import dataclass
 import urllib3.connection
 from urllib3.util.wait import wait_for_read, wait_for_socket
 
+from camtrail.core.errors import SafetyRefusal
+from camtrail.core.names import shown
 from camtrail.transfer.framing import Incoming
 
-__all__ = ["Body", "Line", "Watchdog"]
+__all__ = ["Admits", "Body", "Line", "Watchdog"]
+
+Admits = Callable[[str], bool]
+"""Whether a numeric address may be spoken with."""
 
 _SLICE_BYTES = 1 << 16  # what a TLS socket is given at once: what was sent is counted behind each
 _SMALL_BYTES = 1 << 16  # a piece up to this goes out together with what frames it
@@ -50,10 +55,21 @@ class _Tapped:
     """Mixed into urllib3's connections: a second handle of the socket, made before TLS takes the first."""
 
     tap: socket.socket | None = None
+    admits: Admits | None = None
 
     def _new_conn(self) -> socket.socket:
         sock: socket.socket = super()._new_conn()  # type: ignore[misc]
-        self.tap = sock.dup()
+        try:
+            # Judged here and not by the name: what a name stands for may change with every question.
+            if self.admits is not None and not self.admits(address := sock.getpeername()[0]):
+                host = shown(getattr(self, "host", ""))[:200]
+                raise SafetyRefusal(
+                    f"{host} is at {address}, where no service has reason to point; nothing was asked there"
+                )
+            self.tap = sock.dup()
+        except BaseException:
+            sock.close()
+            raise
         return sock
 
 
@@ -71,11 +87,14 @@ class Line:
     Parameters
     ----------
     trust : what TLS is judged by; None for a connection without
+    admits : asked about the address that the host turned out to have; None for any. Where it says no, nothing is
+        sent, and SafetyRefusal raised
     """
 
     __slots__ = (
         "_connection",
         "_mark",
+        "_received_bytes",
         "_sent_bytes",
         "_since",
         "_sock",
@@ -84,12 +103,20 @@ class Line:
         "is_overdue",
     )
 
-    def __init__(self, host: str, port: int, connect_s: float, trust: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        connect_s: float,
+        trust: ssl.SSLContext | None,
+        admits: Admits | None = None,
+    ) -> None:
         self._connection: _Plain | _Tls = (
             _Plain(host, port, timeout=connect_s)
             if trust is None
             else _Tls(host, port, timeout=connect_s, ssl_context=trust)
         )
+        self._connection.admits = admits
         self._sock: socket.socket | None = None
         self.incoming: Incoming | None = None  # None until it is connected
         self.idle_since_s = 0.0  # for who keeps it
@@ -99,6 +126,11 @@ class Line:
     def is_tls(self) -> bool:
         """Whether it is encrypted."""
         return isinstance(self._connection, _Tls)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether anything came back since the request began."""
+        return self.incoming is not None and self.incoming.received_bytes > self._received_bytes
 
     def connect(self) -> Incoming:
         """What comes back over it. Raises what urllib3 and ssl do."""
@@ -213,6 +245,7 @@ class Line:
     def begin(self) -> None:
         """A request begins; what moved before does not count for it."""
         self._sent_bytes = 0
+        self._received_bytes = 0 if self.incoming is None else self.incoming.received_bytes
         self._mark = -1  # what had moved when enough had moved the last time
         self._since = 0  # looks since then
         self.is_overdue = False
