@@ -75,11 +75,14 @@ def test_the_first_line_says_where_it_is(start, names):
 
 def test_all_are_served_where_none_is_named(start):
     answer = first_line(start("--json"))
-    assert list(answer) == ["mapillary", "inaturalist"]
+    assert list(answer) == ["mapillary", "inaturalist", "camio"]
     assert ask(f"{answer['mapillary']['url']}/_sandbox/received")[0] == 200
     url = answer["inaturalist"]["url"]
     assert answer["inaturalist"]["env"] == {"CAMTRAIL_INATURALIST_URL": url}
     assert ask(f"{url}/v1/users/naturalist")[1]["results"][0]["observations_count"] == 8
+    env = answer["camio"]["env"]
+    assert env["CAMIO_SERVER_URL"] == answer["camio"]["url"]
+    assert ask(f"{env['CAMIO_BOX_URL']}/box/settings")[1]["device_id"] == env["CAMIO_BOX_DEVICE_ID"]
 
 
 def free_row(n):
@@ -93,7 +96,7 @@ def free_row(n):
 
 
 def test_ports_follow_one_another(start):
-    port = free_row(3)
+    port = free_row(4)
     answer = first_line(start("inaturalist", "mapillary", "--json", "--port", str(port)))
     assert answer["inaturalist"]["url"] == f"http://127.0.0.1:{port}"
     assert answer["mapillary"]["url"] == f"http://127.0.0.1:{port + 2}"
@@ -101,6 +104,38 @@ def test_ports_follow_one_another(start):
     assert (
         o["photos"][0]["url"].startswith(f"http://127.0.0.1:{port + 1}/") or "assets" in o["photos"][0]["url"]
     )
+    found = ask(
+        f"{answer['mapillary']['url']}/images?bbox=-122.56,45.04,-122.551,45.045&fields=thumb_256_url", "me"
+    )
+    assert found[1]["data"][0]["thumb_256_url"].startswith(f"http://127.0.0.1:{port + 3}/")
+
+
+def test_the_ports_of_camio_follow_one_another(start):
+    port = free_row(4)
+    answer = first_line(start("camio", "mapillary", "--json", "--port", str(port)))
+    assert answer["camio"]["env"]["CAMIO_SERVER_URL"] == f"http://127.0.0.1:{port}"
+    assert answer["camio"]["env"]["CAMIO_BOX_URL"] == f"http://127.0.0.1:{port + 1}"
+    assert ask(f"http://127.0.0.1:{port + 2}/_sandbox/received")[1]["manifests"] == []
+    assert answer["mapillary"]["url"] == f"http://127.0.0.1:{port + 3}"
+
+
+def test_a_clock_that_stands_still(start, camtrail):
+    url = first_line(start("camio", "--json", "--virtual-clock"))["camio"]["url"]
+    first = ask(f"{url}/_sandbox/clock")[1]
+    assert first == ask(f"{url}/_sandbox/clock")[1] and first["is_virtual"]
+    moved = ask(f"{url}/_sandbox/clock", data=b'{"advance_s": 60}')[1]
+    assert moved["now_s"] == pytest.approx(first["now_s"] + 60)
+    ended = camtrail("sandbox", "mapillary", "--virtual-clock")
+    assert ended.code == 2 and "mapillary cannot be given --virtual-clock" in ended.err
+
+
+def test_bookmarks_of_ones_own(start, camtrail, tmp_path):
+    (tmp_path / "a.json").write_text(
+        '{"labels": {"2016-10-09T12:02:40.000-0000": {"camera": {"name": "A"}, "labels": ["cat"]}}}'
+    )
+    assert first_line(start("camio", "--json", "--data", str(tmp_path)))["camio"]["url"]
+    ended = camtrail("sandbox", "camio", "--data", str(tmp_path / "nowhere"))
+    assert ended.code == 4 and "is no folder" in ended.err and "Traceback" not in ended.err
 
 
 def test_data_of_ones_own(start, camtrail, tmp_path):
@@ -109,10 +144,16 @@ def test_data_of_ones_own(start, camtrail, tmp_path):
     assert ask(f"{url}/v1/observations?user_login=ann")[1]["results"] == [
         {"id": 5, "user": {"id": 1, "login": "ann"}}
     ]
-    ended = camtrail("sandbox", "mapillary", "--data", str(tmp_path))
-    assert ended.code == 2 and "mapillary cannot be given --data" in ended.err
-    ended = camtrail("sandbox", "--data", str(tmp_path / "nowhere"))
+    (tmp_path / "list.csv").write_text("AAAAAAAAAAAAAAAAAAAAAA,10001,45.5,9.1\n")
+    url = first_line(start("mapillary", "--json", "--data", str(tmp_path)))["mapillary"]["url"]
+    assert ask(f"{url}/image_ids?sequence_id={'A' * 22}", "me") == (200, {"data": [{"id": "10001"}]})
+    ended = camtrail("sandbox", "--data", str(tmp_path))
+    assert ended.code == 2 and "--data is for one service" in ended.err
+    ended = camtrail("sandbox", "inaturalist", "--data", str(tmp_path / "nowhere"))
     assert ended.code == 4 and "observations.json: is not there" in ended.err and "Traceback" not in ended.err
+    (tmp_path / "list.csv").write_text("no, list\n")
+    ended = camtrail("sandbox", "mapillary", "--data", str(tmp_path))
+    assert ended.code == 4 and "list.csv: line 1" in ended.err and "Traceback" not in ended.err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such signals there")
@@ -128,7 +169,7 @@ def test_a_signal_is_how_it_ends(start, number):
 @pytest.mark.skipif(os.name == "nt", reason="no such signals there")
 def test_for_people(start):
     process = start()
-    lines = [process.stdout.readline().decode() for _ in range(14)]
+    lines = [process.stdout.readline().decode() for _ in range(20)]
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=30)
     text = "".join(lines) + out.decode()
@@ -136,6 +177,7 @@ def test_for_people(start):
     assert f"    export MAPILLARY_GRAPH_API_ENDPOINT='{url}'\n" in text
     assert "    export MAPILLARY_TOKEN=anything\n" in text
     assert "    export INAT_TOKEN=anything\n" in text
+    assert "    export CAMIO_BOX_DEVICE_ID='" in text and "    export CAMIO_OAUTH_TOKEN=anything\n" in text
     assert text.endswith("Ctrl-C ends it\n") and err == b""
 
 
@@ -169,7 +211,7 @@ def test_a_port_of_ones_own_and_one_that_is_taken(start, camtrail):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "there is no sandbox 'nowhere'; there are mapillary, inaturalist"),
+        (["nowhere"], "there is no sandbox 'nowhere'; there are mapillary, inaturalist, camio"),
         (["--fault", "stauts=503"], "there is no action 'stauts'"),
         (["--fault", "lost,nth=0"], "nth=0 is no number from 1 on"),
         (["--port", "70000"], "'70000' is above 65535"),

@@ -21,21 +21,14 @@ class Kind:
     where: str  # module:class
     token_variable: str  # that clients take the user's token from
     ports: int = 1  # that it listens on
-    takes_data: bool = False
     takes_clock: bool = False  # whether its clock can be made to stand still
 
 
 SANDBOXES = {
-    "mapillary": Kind("camtrail.services.mapillary.sandbox:MapillarySandbox", "MAPILLARY_TOKEN"),
-    "inaturalist": Kind(
-        "camtrail.services.inaturalist.sandbox:InaturalistSandbox", "INAT_TOKEN", ports=2, takes_data=True
-    ),
+    "mapillary": Kind("camtrail.services.mapillary.sandbox:MapillarySandbox", "MAPILLARY_TOKEN", ports=2),
+    "inaturalist": Kind("camtrail.services.inaturalist.sandbox:InaturalistSandbox", "INAT_TOKEN", ports=2),
     "camio": Kind(
-        "camtrail.services.camio.sandbox:CamioSandbox",
-        "CAMIO_OAUTH_TOKEN",
-        ports=3,
-        takes_data=True,
-        takes_clock=True,
+        "camtrail.services.camio.sandbox:CamioSandbox", "CAMIO_OAUTH_TOKEN", ports=3, takes_clock=True
     ),
 }
 """The stand-ins there are, by the service's name."""
@@ -54,8 +47,9 @@ class SandboxOptions:
     token: str = opt("", "the only user token that is good; any is, unless this is given", env="")
     data: str = opt(
         "",
-        "folder with what is served; for inaturalist observations.json, a list as the API has it under results, "
-        "and photos/ID.jpg; for camio files of bookmarks, *.json, as `video labels` writes them; "
+        "folder with what the one service named serves; for mapillary geotagged photos, and id lists of images, for "
+        "which pictures are made up, in it and in folders below it; for inaturalist observations.json, a list as the "
+        "API has it under results, and photos/ID.jpg; for camio files of bookmarks, *.json, as `video labels` writes them; "
         "without it something made up",
         env="",
     )
@@ -102,7 +96,8 @@ def start(names: Sequence[str], options: SandboxOptions) -> Running:
     Raises
     ------
     UsageError
-        There is no such service, a port is taken, a fault is none, or data or a clock are given to who takes none.
+        There is no such service, a port is taken, a fault is none, data are given to several, or a clock to who takes
+        none.
     InputError
         The data cannot be used.
     """
@@ -110,8 +105,8 @@ def start(names: Sequence[str], options: SandboxOptions) -> Running:
         if name not in SANDBOXES:
             raise UsageError(f"there is no sandbox {shown(name)!r}", f"there are {', '.join(SANDBOXES)}")
     wanted = list(dict.fromkeys(names or SANDBOXES))
-    if options.data and not any(SANDBOXES[name].takes_data for name in wanted):
-        raise UsageError(f"{' and '.join(wanted)} cannot be given --data", "leave it out")
+    if options.data and len(wanted) > 1:
+        raise UsageError("--data is for one service", f"name it: {', '.join(wanted)}")
     if options.virtual_clock and not any(SANDBOXES[name].takes_clock for name in wanted):
         raise UsageError(f"{' and '.join(wanted)} cannot be given --virtual-clock", "leave it out")
     boxes: dict[str, Sandbox] = {}
@@ -130,8 +125,6 @@ def start(names: Sequence[str], options: SandboxOptions) -> Running:
 def _made(kind: Kind, options: SandboxOptions, port: int) -> Sandbox:
     module, _, attribute = kind.where.partition(":")
     make: Any = getattr(importlib.import_module(module), attribute)
-    more: dict[str, Any] = {"data": options.data} if kind.takes_data else {}
-    if kind.takes_clock:
-        more["virtual_clock"] = options.virtual_clock
-    made: Sandbox = make(token=options.token, faults=options.faults, port=port, **more)
+    more = {"virtual_clock": options.virtual_clock} if kind.takes_clock else {}
+    made: Sandbox = make(token=options.token, faults=options.faults, port=port, data=options.data, **more)
     return made

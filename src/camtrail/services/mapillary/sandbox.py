@@ -1,4 +1,4 @@
-"""Mapillary's side of an upload, as its public client and documentation show it, on this machine.
+"""Mapillary's side of uploads and downloads, as its public client and documentation show it, on this machine.
 
 Notes
 -----
@@ -17,6 +17,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+from camtrail.core.clock import Clock, RealClock
+from camtrail.services.mapillary.sandbox_collection import made_up, number, of_folder
+from camtrail.services.mapillary.sandbox_files import Files
+from camtrail.services.mapillary.sandbox_images import Images, Refused, graph_error
+from camtrail.services.mapillary.sandbox_quirks import QuirksInForce
 from camtrail.transfer.faultserver import Body, Fault, FaultServer, Reply, Request, StandIn, json_reply
 
 __all__ = ["MapillarySandbox"]
@@ -37,26 +42,52 @@ class MapillarySandbox(StandIn):
     token that looks like a name is one. `GET /_sandbox/received` tells what arrived whole, and
     `GET /_sandbox/received/{key}` gives the bytes of an upload, as far as they were kept.
 
+    For downloads there are `GET /{image}`, `/?ids=`, `/images`, `/image_ids` and
+    `/maps/vtp/{mly1_public|mly1_computed_public}/2/{z}/{x}/{y}`; searches and tiles of the former go by the original
+    position. Image files are at a second origin, behind addresses that expire. `GET|POST /_sandbox/quirks` tells and
+    sets in which ways the service is odd (`Quirks`). The names of the origins, for faults, are `api` and `images`.
+    What is uploaded is not served again.
+
     Parameters
     ----------
     token : the only user token that is good; "" for any
     faults : in the language of `camtrail.transfer.faults`
-    port : 0 takes a free one
+    port : of the API, image files have the next one; 0 takes free ones
+    data : a folder of geotagged photos or of id lists for place recognition, whose pictures are made up; "" for a
+        made-up collection (`sandbox_collection.made_up`)
     keep : whether the bytes of all uploads are kept in memory; those of manifests always are
 
     Raises
     ------
     UsageError
-        The port is taken, or a fault is none.
+        A port is taken, or a fault is none.
+    InputError
+        There are no images in `data`.
     """
 
     def __init__(
-        self, *, token: str = "", faults: Iterable[str | Fault] = (), port: int = 0, keep: bool = False
+        self,
+        *,
+        token: str = "",
+        faults: Iterable[str | Fault] = (),
+        port: int = 0,
+        data: str = "",
+        keep: bool = False,
+        clock: Clock | None = None,
     ) -> None:
-        self._service = _Service(token, keep)
-        server = FaultServer({"api": self._service.answer}, port=port, faults=faults)
+        collection = of_folder(data) if data else made_up()
+        self._quirks = QuirksInForce()
+        files = Files(collection, self._quirks, clock or RealClock())
+        images = Images(collection, token, files, self._quirks)
+        self._service = _Service(token, keep, images, files, self._quirks)
+        server = FaultServer({"api": self._service.answer, "images": files.answer}, port=port, faults=faults)
         super().__init__(server)
         self.url = server.url("api")
+        self.image_url = files.base_url = server.url("images")
+
+    def set_quirks(self, **values: Any) -> None:
+        """Changes some of `Quirks`, in the form that JSON has for them. Raises UsageError."""
+        self._quirks.change(values)
 
     def environment(self) -> dict[str, str]:
         """The variables that send clients here: our own, and those of the public uploader."""
@@ -74,7 +105,8 @@ class MapillarySandbox(StandIn):
         that arrived whole. `times` says how often: in how many upload sessions, or, where that is more, in how many
         accepted calls of finish_upload it was published. `manifests` are
         `{"name", "images", "organization_id", "times", "cluster_id"}`: the names of the images in order, and how
-        often it was finished, 0 for never. `logins` counts good ones, `events` those sent to /logging.
+        often it was finished, 0 for never. `logins` counts good ones, `events` those sent to /logging,
+        `tokens_at_images` requests that took a token to the origin of image files.
         """
         return self._service.received()
 
@@ -83,22 +115,9 @@ class MapillarySandbox(StandIn):
         return self._service.content(key)
 
 
-class _Refused(Exception):
-    """A call that ends with an error of the service."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(reply.status)
-        self.reply = reply
-
-
-def _graph_error(status: int, code: int, message: str, kind: str = "OAuthException", **more: Any) -> _Refused:
-    error = {"message": message, "type": kind, "code": code, **more, "fbtrace_id": "sandbox"}
-    return _Refused(json_reply({"error": error}, status))
-
-
-def _upload_error(status: int, kind: str, message: str, *, retriable: bool) -> _Refused:
+def _upload_error(status: int, kind: str, message: str, *, retriable: bool) -> Refused:
     info = {"retriable": retriable, "type": kind, "message": message}
-    return _Refused(json_reply({"debug_info": info}, status))
+    return Refused(json_reply({"debug_info": info}, status))
 
 
 @dataclass(slots=True, eq=False)
@@ -142,14 +161,17 @@ class _Session:
             self.whole = True
 
 
-def _wrong_offset() -> _Refused:
+def _wrong_offset() -> Refused:
     return _upload_error(412, "OffsetInvalidError", "Request starting offset is invalid", retriable=True)
 
 
 class _Service:
     """What the stand-in knows, and its answers."""
 
-    def __init__(self, token: str, keep: bool) -> None:
+    def __init__(self, token: str, keep: bool, images: Images, files: Files, quirks: QuirksInForce) -> None:
+        self._images = images
+        self._files = files
+        self._quirks = quirks
         self._token = token
         self._keep = keep
         self._lock = threading.Lock()
@@ -166,11 +188,13 @@ class _Service:
                 return self._told(request)
             if request.path.startswith(_UPLOADS):
                 return self._upload(request)
-            return self._graph(request)
-        except _Refused as e:
+            return self._images.answer(request) or self._graph(request)
+        except Refused as e:
             return e.reply
 
     def _told(self, request: Request) -> Reply:
+        if request.path == "/_sandbox/quirks" and request.method in ("GET", "POST"):
+            return self._quirks.answer(request)
         path = request.path.removeprefix("/_sandbox/received")
         if request.method == "GET" and path == "":
             return json_reply(self.received())
@@ -221,11 +245,11 @@ class _Service:
         if request.method == "POST" and path == "finish_upload":
             return self._finish(name, _object(request))
         if request.method == "GET" and path == "me":
-            return _fields(request, {"id": _number(f"user {name}"), "username": name})
+            return _fields(request, {"id": number(f"user {name}"), "username": name})
         if request.method == "GET" and re.fullmatch(r"[1-9]\d{0,19}", path, re.ASCII):
             known = {"slug": f"sandbox_{path}", "name": f"Sandbox {path}", "description": "Made up"}
             return _fields(request, {"id": path, **known})
-        raise _graph_error(
+        raise graph_error(
             400,
             100,
             f"Unsupported {request.method.lower()} request. Object with ID '{path}' does not exist",
@@ -243,7 +267,7 @@ class _Service:
             said = "Invalid OAuth access token - Cannot parse access token"
             if uploading:
                 raise _upload_error(401, "NotAuthorizedError", said, retriable=False)
-            raise _graph_error(401, 190, said)
+            raise graph_error(401, 190, said)
         return self._name if self._token else _name(token)
 
     def _login(self, request: Request) -> Reply:
@@ -251,9 +275,9 @@ class _Service:
         asked = _object(request)
         email, password = asked.get("email"), asked.get("password")
         if not isinstance(email, str) or not isinstance(password, str) or not email or not password:
-            raise _graph_error(400, 100, "Invalid parameter: email and password")
+            raise graph_error(400, 100, "Invalid parameter: email and password")
         if password == "wrong":  # noqa: S105 - the one that is refused
-            raise _graph_error(
+            raise graph_error(
                 400,
                 100,
                 "Invalid username or password",
@@ -266,15 +290,15 @@ class _Service:
         with self._lock:
             self._logins += 1
             self._name = name
-        return json_reply({"access_token": self._token or name, "user_id": _number(f"user {name}")})
+        return json_reply({"access_token": self._token or name, "user_id": number(f"user {name}")})
 
     def _finish(self, account: str, asked: dict[str, Any]) -> Reply:
         handle, kind = asked.get("file_handle"), asked.get("file_type")
         if not isinstance(kind, str) or (kind != _MANIFEST and kind not in _KINDS):
-            raise _graph_error(400, 100, "Invalid parameter: file_type")
+            raise graph_error(400, 100, "Invalid parameter: file_type")
         session = self._handles.get((account, handle)) if isinstance(handle, str) else None
         if session is None or not session.whole:
-            raise _graph_error(400, 100, "Invalid parameter: file_handle is not known")
+            raise graph_error(400, 100, "Invalid parameter: file_handle is not known")
         images = self._listed(account, session) if kind == _MANIFEST else []
         with self._lock:
             session.kind = _KINDS.get(kind, "manifests")
@@ -283,24 +307,24 @@ class _Service:
             session.finishes += 1
             for image in set(images):
                 image.finishes += 1
-        return json_reply({"cluster_id": _number(f"cluster {session.handle}")})
+        return json_reply({"cluster_id": number(f"cluster {session.handle}")})
 
     def _listed(self, account: str, manifest: _Session) -> list[_Session]:
         """The images that a manifest lists, in its order."""
         try:
             said = json.loads(bytes(manifest.data))
         except (ValueError, RecursionError) as e:
-            raise _graph_error(400, 100, "Invalid parameter: the manifest is no JSON") from e
+            raise graph_error(400, 100, "Invalid parameter: the manifest is no JSON") from e
         handles = said.get("image_handles") if isinstance(said, dict) else None
         if not isinstance(handles, list) or not handles or said.get("upload_type") != "images":
-            raise _graph_error(400, 100, "Invalid parameter: the manifest lists no images")
+            raise graph_error(400, 100, "Invalid parameter: the manifest lists no images")
         if said.get("version") != "1":
-            raise _graph_error(400, 100, "Invalid parameter: the manifest has no known version")
+            raise graph_error(400, 100, "Invalid parameter: the manifest has no known version")
         images = [self._handles.get((account, h)) if isinstance(h, str) else None for h in handles]
         found = [i for i in images if i is not None and i.whole]
         if len(found) < len(handles):
             lacking = len(handles) - len(found)
-            raise _graph_error(400, 100, f"Invalid parameter: {lacking} image handles are not known")
+            raise graph_error(400, 100, f"Invalid parameter: {lacking} image handles are not known")
         return found
 
     def received(self) -> dict[str, Any]:
@@ -317,12 +341,13 @@ class _Service:
                     "images": [i.key for i in s.images],
                     "organization_id": s.organization_id,
                     "times": s.finishes,
-                    "cluster_id": _number(f"cluster {s.handle}") if s.finishes else None,
+                    "cluster_id": number(f"cluster {s.handle}") if s.finishes else None,
                 }
                 for s in whole
                 if s.kind == "manifests"
             ]
-            return {**told, "logins": self._logins, "events": self._events}
+            counts = {"logins": self._logins, "events": self._events, "tokens_at_images": self._files.tokens}
+            return {**told, **counts}
 
     def content(self, key: str) -> bytes | None:
         """The bytes of an upload; None where they were not kept."""
@@ -355,9 +380,9 @@ def _object(request: Request) -> dict[str, Any]:
     try:
         asked = json.loads(request.body.read(_MOST_JSON_BYTES))
     except (ValueError, RecursionError) as e:
-        raise _graph_error(400, 100, "Invalid parameter: no JSON") from e
+        raise graph_error(400, 100, "Invalid parameter: no JSON") from e
     if not isinstance(asked, dict):
-        raise _graph_error(400, 100, "Invalid parameter: no JSON object")
+        raise graph_error(400, 100, "Invalid parameter: no JSON object")
     return asked
 
 
@@ -370,11 +395,6 @@ def _fields(request: Request, known: dict[str, Any]) -> Reply:
 def _name(token: str) -> str:
     """The user that a token stands for."""
     return token if re.fullmatch(r"[A-Za-z0-9_.+-]{1,32}", token) else "sandbox"
-
-
-def _number(of: str) -> str:
-    """A number of the service's kind, the same each time for the same thing."""
-    return str(10**15 + int.from_bytes(hashlib.sha256(of.encode()).digest()[:6], "big"))
 
 
 def _handle(account: str, key: str) -> str:
