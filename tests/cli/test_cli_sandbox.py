@@ -111,7 +111,7 @@ def test_ports_follow_one_another(start):
 
 
 def test_the_ports_of_camio_follow_one_another(start):
-    port = free_row(4)
+    port = free_row(5)
     answer = first_line(start("camio", "mapillary", "--json", "--port", str(port)))
     assert answer["camio"]["env"]["CAMIO_SERVER_URL"] == f"http://127.0.0.1:{port}"
     assert answer["camio"]["env"]["CAMIO_BOX_URL"] == f"http://127.0.0.1:{port + 1}"
@@ -169,7 +169,7 @@ def test_a_signal_is_how_it_ends(start, number):
 @pytest.mark.skipif(os.name == "nt", reason="no such signals there")
 def test_for_people(start):
     process = start()
-    lines = [process.stdout.readline().decode() for _ in range(20)]
+    lines = [process.stdout.readline().decode() for _ in range(21)]
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=30)
     text = "".join(lines) + out.decode()

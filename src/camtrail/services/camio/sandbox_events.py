@@ -39,9 +39,7 @@ _STAMP = re.compile(
 _YEARS = range(1970, 2200)  # in which anything was recorded
 _GAP_MS = 8_000
 _STEP_MS = 980  # between the images of an event
-_LATEST_MS = (
-    4_000  # that a first image comes after its event could: durations that nobody knows count as 0 elsewhere
-)
+_LATEST_MS = 4_000  # that an event begins after it could: who knows no duration may look no farther
 _UNKNOWN_S = 60.0  # a video's duration where its bytes do not tell
 _MOST_S = 86_400.0
 _MOST_FILE_BYTES = 1 << 28
@@ -140,7 +138,8 @@ def scripted(sha1: str, camera: str, start_ms: int, duration_s: float | None) ->
 
 
 def _script(start_ms: int, part_ms: int, drawn: bytes) -> Iterator[tuple[int, list[str]]]:
-    first_ms = start_ms + min(part_ms * drawn[1] // 1024, _LATEST_MS)
+    late = int.from_bytes(drawn[1:3], "big")
+    first_ms = start_ms + (min(part_ms // 4, _LATEST_MS) * late >> 16)
     for k in range(1 + drawn[0] % 5):
         ms = first_ms + k * _STEP_MS
         if k and ms >= start_ms + part_ms:
