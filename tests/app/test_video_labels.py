@@ -416,6 +416,16 @@ class TestOutputs:
             check_outputs(outputs, False, Context())
         check_outputs(outputs, True, Context())
 
+    def test_the_list_of_jobs_replaces_its_own_kind_only(self, tmp_path):
+        out = tmp_path / "list.json"
+        for jobs in ([], [made("J")]):
+            out.write_bytes(document_of(jobs))
+            check_outputs({"list": str(out)}, False, Context())
+        for other in (b"a photo", b"{ }", b"[]"):
+            out.write_bytes(other)
+            with pytest.raises(SafetyRefusal):
+                check_outputs({"list": str(out)}, False, Context())
+
     def test_a_folder_that_is_not_there_is_found_before_anything_is_fetched(self, tmp_path):
         with pytest.raises(StorageError, match="folder is not there"):
             check_outputs({"json": str(tmp_path / "none" / "o.json")}, False, Context())

@@ -16,7 +16,15 @@ from camtrail.app.export import check_target
 from camtrail.app.labels_options import LabelsOptions
 from camtrail.app.process import Result
 from camtrail.app.state import absolute
-from camtrail.app.video_jobs import cameras_of, find_job, is_complete, say_shards, span_of, utc_of
+from camtrail.app.video_jobs import (
+    cameras_of,
+    document_of,
+    find_job,
+    is_complete,
+    say_shards,
+    span_of,
+    utc_of,
+)
 from camtrail.catalog.imports import Imports
 from camtrail.core.errors import (
     CamtrailError,
@@ -51,7 +59,9 @@ log = logging.getLogger(__name__)
 _BEFORE, _AFTER = timedelta(seconds=1), timedelta(seconds=10)  # around a job's time, for clocks that round
 _PAGE = 100
 _MOST_LIST_BYTES = 1 << 20
-_MARKS = {"json": b'"job_id"', "csv": b"job_id,timestamp,camera_name", "xml": b"<bookmarks "}
+_MARKS = {
+    "json": b'"job_id"', "csv": b"job_id,timestamp,camera_name", "xml": b"<bookmarks ", "list": b'"item_count"',
+}  # fmt: skip
 _SUFFIXES = (".json", ".csv", ".xml")
 _PLAIN = re.compile(r"[^\s\"'\\]+")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -110,6 +120,10 @@ def outputs_of(job_id: str, out: str, options: LabelsOptions) -> dict[str, str]:
 def check_outputs(outputs: Mapping[str, str], force: bool, context: Context) -> None:
     """Looks, before anything is asked, whether the files can be written.
 
+    Parameters
+    ----------
+    outputs : json, csv, xml or list (of jobs) -> path
+
     Raises
     ------
     SafetyRefusal
@@ -120,13 +134,22 @@ def check_outputs(outputs: Mapping[str, str], force: bool, context: Context) -> 
     for kind, path in outputs.items():
         if path == "-":
             continue
-        check_target(path, _MARKS.get(kind, b""), force, context)
+        check_target(path, _MARKS[kind], force or (kind == "list" and _is_empty_list(path, context)), context)
         try:
             context.fs.entry(os.path.dirname(absolute(path)))
         except InputError as e:
             raise StorageError(
                 f"{shown(path)}: its folder is not there", "make the folder or name another one"
             ) from e
+
+
+def _is_empty_list(path: str, context: Context) -> bool:
+    """Whether a file is the list of no jobs, which has no mark."""
+    try:
+        with context.fs.source(path) as source:
+            return source.read_at(0, 9) == document_of([])
+    except InputError:
+        return False
 
 
 def white_list(options: LabelsOptions, context: Context) -> frozenset[str] | None:
