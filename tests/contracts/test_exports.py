@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import struct
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,7 @@ from camtrail.core.plugins import Export, discover
 EXPORTS: dict[str, Export] = discover(camtrail.exports)
 Places = list[tuple[float, float]]
 NAN = math.nan
+BINARY = {".parquet"}
 
 ODD = "\n\r\t\0\x1b[31m\"'<>&;,\\=+-@\u202e\u2028\ufeff\ufffe\uffff\x85\x7f\udcff\udce9\ud800]]>--é日🚲/ {}%$"
 names = st.text(st.sampled_from(ODD) | st.characters(), max_size=12)
@@ -127,18 +129,35 @@ def read_description(data: bytes) -> Places:
     return [(e["MAPLatitude"], e["MAPLongitude"]) for e in entries if "error" not in e]
 
 
+def read_geoparquet(data: bytes) -> Places:
+    from pyarrow import parquet
+
+    places: Places = []
+    for wkb in parquet.read_table(io.BytesIO(data)).column("geometry").to_pylist():
+        if wkb is not None:
+            order, _, lon, lat = struct.unpack("<BIdd", wkb[:21])
+            assert order == 1 and len(wkb) in (21, 29)
+            places.append((lat, lon))
+    return places
+
+
 READERS: dict[str, Callable[[bytes], Places]] = {
     ".geojson": read_geojson,
     ".gpx": read_gpx,
     ".kml": read_kml,
     ".csv": read_csv,
     ".json": read_description,
+    ".parquet": read_geoparquet,
 }
 
 
 def reader(export: Export) -> Callable[[bytes], Places] | None:
-    """The format's parser, None for a format (a binary one) that brings its own test."""
+    """The format's parser, None for a format that brings its own test."""
     return next((READERS[s] for s in export.suffixes if s in READERS), None)
+
+
+def is_marked(export: Export, data: bytes) -> bool:
+    return export.mark in (data[-(1 << 16) :] if export.is_mark_last else data[:512])
 
 
 def written(export: Export, of: list[Item], several_roots: bool = False) -> bytes:
@@ -182,7 +201,7 @@ each_export = pytest.mark.parametrize("export", EXPORTS.values(), ids=lambda e: 
 
 def test_the_documented_formats_are_there() -> None:
     suffixes = {s for e in EXPORTS.values() for s in e.suffixes}
-    assert suffixes >= {".geojson", ".gpx", ".kml", ".csv", ".json"}
+    assert suffixes >= {".geojson", ".gpx", ".kml", ".csv", ".json", ".parquet"}
     assert sum(len(e.suffixes) for e in EXPORTS.values()) == len(suffixes), "two formats share a suffix"
 
 
@@ -196,7 +215,7 @@ def test_describes_itself(export: Export) -> None:
 @pytest.mark.parametrize("several_roots", [False, True])
 def test_nothing_is_a_valid_file(export: Export, several_roots: bool) -> None:
     data = written(export, [], several_roots)
-    assert export.mark in data[:512]
+    assert is_marked(export, data)
     read = reader(export)
     assert read is None or read(data) == []
 
@@ -209,11 +228,12 @@ def test_nothing_is_a_valid_file(export: Export, several_roots: bool) -> None:
 @example([PLAIN._replace(path="\udcff\n<&>\"'\ufffe", file="/\udcff")], False)
 def test_any_items(export: Export, of: list[Item], several_roots: bool) -> None:
     data = written(export, of, several_roots)
-    assert export.mark in data[:512]
+    assert is_marked(export, data)
     assert data == written(export, of, several_roots)
     read = reader(export)
     if read is not None:
-        data.decode()
+        if not export.suffixes & BINARY:
+            data.decode()
         assert all_kept(read(data), expected(export, of))
 
 

@@ -29,6 +29,8 @@ __all__ = [
     "render",
 ]
 
+_HEAD_BYTES, _TAIL_BYTES = 512, 1 << 16
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
@@ -36,7 +38,7 @@ class ExportOptions:
 
     output: str = opt("", "file to write, - for standard output", flag="--output", aliases=("-o", "--to"))
     format: str = opt(
-        "", "format, where the file's suffix does not say it: geojson, gpx, kml, csv, description"
+        "", "format, where the file's suffix does not say it: geojson, gpx, kml, csv, geoparquet, description"
     )
     force: bool = opt(False, "replace a file that camtrail did not write")
 
@@ -72,7 +74,9 @@ def format_of(options: ExportOptions) -> Export:
     )
 
 
-def check_target(path: str, mark: bytes, force: bool, context: Context) -> None:
+def check_target(
+    path: str, mark: bytes, force: bool, context: Context, *, is_mark_last: bool = False
+) -> None:
     """Raises SafetyRefusal where a file would be replaced that camtrail did not write.
 
     A recording may be called `ride.gpx`, too.
@@ -85,22 +89,24 @@ def check_target(path: str, mark: bytes, force: bool, context: Context) -> None:
         raise UsageError(f"{shown(path)}: is a folder", "name a file in it")
     if force or not entry.size_bytes:
         return
-    if entry.kind != "other" and not _has_mark(path, mark, context):
+    if entry.kind != "other" and not _has_mark(path, mark, is_mark_last, context):
         raise SafetyRefusal(
             f"{shown(path)}: is there already and was not written by camtrail",
             "name another file, or give --force to replace it",
         )
 
 
-def _has_mark(path: str, mark: bytes, context: Context) -> bool:
+def _has_mark(path: str, mark: bytes, is_last: bool, context: Context) -> bool:
     with context.fs.source(path) as old:
-        return mark in old.read_at(0, 512)
+        at, most = (max(0, old.size - _TAIL_BYTES), _TAIL_BYTES) if is_last else (0, _HEAD_BYTES)
+        return mark in old.read_at(at, most)
 
 
 def is_ours(path: str, context: Context) -> bool:
     """Whether a file was written by `export`. Raises UnreadableFile."""
     return any(
-        suffix_of(path) in e.suffixes and _has_mark(path, e.mark, context) for e in known_exports().values()
+        suffix_of(path) in e.suffixes and _has_mark(path, e.mark, e.is_mark_last, context)
+        for e in known_exports().values()
     )
 
 
@@ -128,7 +134,7 @@ def export(paths: Sequence[str], options: ProcessOptions, to: ExportOptions, con
     """
     made = format_of(to)
     if to.output != "-":
-        check_target(to.output, made.mark, to.force, context)
+        check_target(to.output, made.mark, to.force, context, is_mark_last=made.is_mark_last)
     result = known("export", paths, options, context)
     if to.output != "-":
         safeio.put(context.fs, to.output, render(result, made))

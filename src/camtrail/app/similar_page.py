@@ -15,7 +15,7 @@ from camtrail.app.report import check_page
 from camtrail.app.scan import suffix_of
 from camtrail.app.similar import Alike, Member
 from camtrail.app.state import absolute
-from camtrail.core.errors import InputError, MissingDependency, SafetyRefusal, UnreadableFile, UsageError
+from camtrail.core.errors import MissingDependency, UnreadableFile, UsageError
 from camtrail.core.names import plain, shown
 from camtrail.metadata import safeio
 from camtrail.reports.page import file_url
@@ -53,7 +53,7 @@ def check_outputs(outputs: Sequence[str], force: bool, context: Context) -> None
             check_target(output, _JSON_MARK, force, context)
         elif suffix == ".parquet":
             _arrow()
-            _check_parquet(output, force, context)
+            check_target(output, _PARQUET_MARK, force, context, is_mark_last=True)
         else:
             raise UsageError(
                 f"{shown(output)}: similar pictures are written as .csv, .parquet, .json or .html",
@@ -61,19 +61,6 @@ def check_outputs(outputs: Sequence[str], force: bool, context: Context) -> None
             )
     if len({absolute(o) for o in outputs}) < len(outputs):
         raise UsageError("an output is given twice", "name it once")
-
-
-def _check_parquet(path: str, force: bool, context: Context) -> None:
-    try:
-        with context.fs.source(path) as source:
-            end = source.read_at(max(0, source.size - (1 << 16)), 1 << 16)
-    except InputError:
-        return
-    if end and not force and _PARQUET_MARK not in end:
-        raise SafetyRefusal(
-            f"{shown(path)}: is there already and was not written by camtrail",
-            "name another file, or give --force to replace it",
-        )
 
 
 def rows(done: Alike) -> Iterator[dict[str, Any]]:

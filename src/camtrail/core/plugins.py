@@ -50,6 +50,7 @@ class Export:
     suffixes : lower case, with the dot
     write : the file's bytes, in chunks, from the items
     mark : bytes within the first 512 of each file that camtrail wrote; a file without them is not replaced
+    is_mark_last : whether they stand within the last 65,536 instead
     """
 
     name: str
@@ -57,6 +58,7 @@ class Export:
     suffixes: frozenset[str]
     write: Callable[[Iterable[Item], bool], Iterator[bytes]]
     mark: bytes
+    is_mark_last: bool = False
 
 
 def discover(package: ModuleType) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from camtrail.core.model import Item
 from camtrail.core.names import shown
 
 __all__ = [
+    "FIRST_S",
+    "LAST_S",
     "capture_time",
     "decimal",
     "has_place",
@@ -26,7 +28,8 @@ __all__ = [
 ]
 
 _EPOCH = datetime(1970, 1, 1)  # without zone: plain arithmetic, `iso` writes the zone
-_FIRST_S, _LAST_S = -62135596800.0, 253402300799.0  # years 1 to 9999, what ISO 8601 writes with four digits
+FIRST_S, LAST_S = -62135596800.0, 253402300799.0
+"""Of the years 1 to 9999, which ISO 8601 writes with four digits."""
 
 _NO_ID = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -39,7 +42,7 @@ def iso(seconds: float, zone: str = "Z") -> str | None:
     seconds : POSIX seconds, or those of a clock without zone; NaN where absent
     zone : what stands behind it; empty for a clock without zone
     """
-    if not _FIRST_S <= seconds < _LAST_S:
+    if not FIRST_S <= seconds < LAST_S:
         return None
     text = (_EPOCH + timedelta(seconds=seconds)).isoformat()
     return (text.rstrip("0") if "." in text else text) + zone
