@@ -36,7 +36,7 @@ def place(lat_deg: Floats, lon_deg: Floats, z: int) -> tuple[Floats, Floats]:
 
 
 def layer(name: str, points: Iterable[tuple[int, int, Mapping[str, Value]]]) -> bytes:
-    """A tile of one layer of points: x, y within the extent, and properties."""
+    """A tile of one layer of points: x, y from 0 to the extent, and properties."""
     keys: dict[str, int] = {}
     values: dict[bytes, int] = {}
     features = []
@@ -47,7 +47,7 @@ def layer(name: str, points: Iterable[tuple[int, int, Mapping[str, Value]]]) -> 
                 keys.setdefault(key, len(keys)),
                 values.setdefault(_value(value), len(values)),
             ]
-        move = (_MOVE_ONCE, _zigzag(x), _zigzag(y))
+        move = (_MOVE_ONCE, 2 * x, 2 * y)  # zigzag, of what is not below 0
         features.append(
             _bytes(2, b"".join(map(_varint, tags)))
             + _number(3, _POINT)
@@ -86,7 +86,3 @@ def _varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
-
-
-def _zigzag(value: int) -> int:
-    return value * 2 if value >= 0 else -value * 2 - 1
