@@ -386,11 +386,11 @@ class TestFiles:
                 assert picture.size == (width_px, width_px // 2 if is_pano else width_px * 3 // 4)
                 assert not picture.getexif() and "progressive" not in picture.info
                 rows = picture.height // 8
+                small.append(np.asarray(picture.resize((32, 16), Image.Resampling.BOX), float))
             # Decoders pass over markers that are out of order, with a warning that nobody hears.
             assert [m[1] - 0xD0 for m in re.findall(rb"\xff[\xd0-\xd7]", answer.body)] == [
                 row % 8 for row in range(rows - 1)
             ]
-                small.append(np.asarray(picture.resize((32, 16), Image.Resampling.BOX), float))
         assert (urls["width"], urls["height"]) == (2560, 1280 if is_pano else 1920)
         # All sizes show the same.
         assert all(np.abs(other - small[0]).mean() < 12 for other in small)
