@@ -22,7 +22,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
-_READ = ("CAMTRAIL_", "XDG_", "MAPILLARY_", "INAT_TOKEN", "NUMBER_THREADS", "MAX_ATTEMPTS")
+_READ = ("CAMIO_", "CAMTRAIL_", "XDG_", "MAPILLARY_", "INAT_TOKEN", "NUMBER_THREADS", "MAX_ATTEMPTS")
 _PROGRAMS = {"exiftool": "exiftool", "gdal": "ogrinfo", "strace": "strace", "chromium": "chromium"}
 
 

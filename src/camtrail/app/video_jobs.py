@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from camtrail.app.camio_service import ATTEMPTS
+from camtrail.app.state import absolute
 from camtrail.core.clock import Clock
 from camtrail.core.names import shown
 from camtrail.services.camio.client import Client, Job
@@ -20,6 +21,7 @@ __all__ = [
     "document_of",
     "find_job",
     "find_jobs",
+    "index_path",
     "is_complete",
     "lines_of",
     "say_shards",
@@ -56,6 +58,13 @@ def find_jobs(client: Client, clock: Clock) -> list[Job]:
     jobs = patiently(client.jobs, clock=clock, random=Random(), attempts=ATTEMPTS)  # noqa: S311
     never = datetime.max.replace(tzinfo=UTC)
     return sorted(jobs, key=lambda job: (span_of(job)[0] or never, job.id))
+
+
+def index_path() -> str:
+    """The file that knows which state file knows the videos of a job."""
+    from platformdirs import user_data_dir
+
+    return absolute(f"{user_data_dir('camtrail', appauthor=False)}/video-jobs.sqlite")
 
 
 def utc_of(text: object) -> datetime | None:

@@ -20,12 +20,13 @@ from camtrail.app.video_jobs import (
     cameras_of,
     document_of,
     find_job,
+    index_path,
     is_complete,
     say_shards,
     span_of,
     utc_of,
 )
-from camtrail.catalog.imports import Imports
+from camtrail.catalog.imports import Imports, JobIndex
 from camtrail.core.errors import (
     CamtrailError,
     InputError,
@@ -40,6 +41,7 @@ from camtrail.core.names import shown
 from camtrail.metadata import safeio
 from camtrail.reports.bookmarks import Bookmark, Bookmarks, csv_of, json_of, kind_of, xml_of
 from camtrail.services.camio.client import Client, Image, Job
+from camtrail.transfer.http import origin_of
 from camtrail.transfer.retry import patiently
 
 __all__ = [
@@ -183,13 +185,38 @@ def _texts(text: str) -> set[str]:
     return {v.strip() for v in value if v.strip()}
 
 
-def own_hashes(job_id: str, options: LabelsOptions, context: Context) -> frozenset[str] | None:
-    """SHA-1 in hex of the job's videos; None where they are not known here. Raises InputError, CatalogError."""
-    if not options.storage:
+def own_hashes(
+    job_id: str, options: LabelsOptions, server_url: str, context: Context
+) -> frozenset[str] | None:
+    """SHA-1 in hex of the job's videos; None where they are not known here.
+
+    They stand in the state file of the import: that of the options, else the one that this user imported with.
+
+    Raises
+    ------
+    InputError
+        The file of the options is not there.
+    CatalogError, StorageError
+        A state file cannot be read.
+    """
+    storage = absolute(options.storage) if options.storage else _storage(job_id, server_url, context)
+    if storage is None:
         return None
-    context.fs.entry(options.storage)  # a file that is not there would be made
-    with Imports(absolute(options.storage)) as imports:
+    if options.storage:
+        context.fs.entry(options.storage)  # a file that is not there would be made
+    with Imports(storage) as imports:
         return imports.hashes_of_job(job_id) or None
+
+
+def _storage(job_id: str, server_url: str, context: Context) -> str | None:
+    """The state file of the import that made a job; None where it is not known, or gone."""
+    try:
+        context.fs.entry(index_path())
+        with JobIndex(index_path()) as index:
+            storage = index.storage(origin_of(server_url), job_id)
+        return None if storage is None else context.fs.entry(storage).path
+    except (InputError, StorageError):
+        return None
 
 
 def labels(

@@ -57,6 +57,7 @@ VERBS = {
     "similar": ("camtrail.cli.similar:similar", "find copies of pictures, and pictures of one scene"),
     "mapillary": ("camtrail.cli.mapillary:mapillary", "Mapillary's tools: stages, accounts, upload"),
     "inaturalist": ("camtrail.cli.inaturalist:inaturalist", "match photos with observations on iNaturalist"),
+    "video": ("camtrail.cli.video:video", "batches of videos to a service, by hooks; jobs and labels"),
     "sandbox": ("camtrail.cli.sandbox:sandbox", "stand-in services on this machine, to rehearse with"),
 }
 

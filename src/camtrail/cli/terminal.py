@@ -282,6 +282,7 @@ def all_classes(mine: Iterable[type[Any]]) -> list[type[Any]]:
     from camtrail.app.report import ReportOptions
     from camtrail.app.similar_options import SimilarOptions
     from camtrail.app.undo import UndoOptions
+    from camtrail.app.video_options import ImportOptions
     from camtrail.app.write_options import ImportMetaOptions, WriteOptions
     from camtrail.steps.places import PlaceOptions
 
@@ -295,6 +296,7 @@ def all_classes(mine: Iterable[type[Any]]) -> list[type[Any]]:
         BuildOptions,
         ApplyOptions,
         SimilarOptions,
+        ImportOptions,
         JobsOptions,
         LabelsOptions,
         ServerOptions,

@@ -90,7 +90,7 @@ def labels(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
     if is_piped and run.json:
         raise UsageError("--json and - both want standard output", "give a file for one of them")
     app.check_outputs(outputs, options.force, run.context)
-    own = app.own_hashes(job_id, options, run.context)
+    own = app.own_hashes(job_id, options, _server(values), run.context)
 
     def say(text: str) -> None:
         if not run.quiet:
@@ -153,11 +153,14 @@ def _listed(run: Run, command: str, values: dict[str, Any], out: str, force: boo
 @contextmanager
 def _client(run: Run, values: dict[str, Any]) -> Iterator[Client]:
     """The service that options and environment name."""
-    from camtrail.app.camio_service import connected, server_of, token_of
+    from camtrail.app.camio_service import connected, token_of
 
     token = token_of(values["access_token"] or "", os.environ.get("CAMIO_OAUTH_TOKEN", ""))
-    server_url = server_of(
-        build(ServerOptions, values).testing, os.environ.get("CAMIO_SERVER_URL", "").strip()
-    )
-    with connected(server_url, token, run.context.clock) as client:
+    with connected(_server(values), token, run.context.clock) as client:
         yield client
+
+
+def _server(values: dict[str, Any]) -> str:
+    from camtrail.app.camio_service import server_of
+
+    return server_of(build(ServerOptions, values).testing, os.environ.get("CAMIO_SERVER_URL", "").strip())
