@@ -37,14 +37,9 @@ from camtrail.steps.video_names import ClockRule, Name, Pattern, compiled, given
 from camtrail.transfer.hooks import Check, Hooks, HookSpec, resolve, scrubbed
 
 __all__ = [
-    "Imported",
-    "Parsed",
-    "check",
-    "import_videos",
-    "parsed",
-    "rows_of",
+    "BUILTINS", "OUTCOMES", "Imported", "Parsed", "check", "data_of", "hooks_of", "import_videos", "parsed", "rows_of",
     "storage_path",
-]
+]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
