@@ -156,7 +156,7 @@ class TestWhatComes:
 
     @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
-        size=st.sampled_from([10, 1000, 65_000, 300_000]),
+        size=st.sampled_from([10, 1000, 65_000, 1_100_000]),
         faults=st.lists(FAULTS, max_size=4),
         etag=st.sampled_from(['"v1"', 'W/"v1"', None]),
         chunked=st.booleans(),
@@ -493,7 +493,7 @@ class FailingFile:
 
 
 class TestADiskThatIsFull:
-    @pytest.mark.parametrize("size", [1000, 300_000])
+    @pytest.mark.parametrize("size", [1000, 1_100_000])
     @pytest.mark.parametrize("has_part", [False, True])
     def test_is_named_and_the_next_run_goes_on(self, tmp_path_factory, size, has_part):
         data = content(size)

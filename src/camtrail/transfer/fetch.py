@@ -24,7 +24,7 @@ from camtrail.transfer.retry import Gone, error_of
 __all__ = ["Fetched", "discard", "fetch"]
 
 _MOST_BYTES = 1 << 30
-_WORTH_BYTES = 1 << 18  # of what is at least so long, a kill in the middle is worth a file to go on from
+_WORTH_BYTES = 1 << 20  # of what is at least so long, a kill in the middle is worth a file to go on from
 _CHUNK_BYTES = 1 << 20
 _MOST_TAG_BYTES = 4096
 _TAG = ".tag"

@@ -18,6 +18,7 @@ __all__ = ["Cut", "Garbled", "Head", "Incoming"]
 _HEAD_BYTES = 1 << 16
 _LINE_BYTES = 1 << 12
 _PIECE_BYTES = 1 << 16
+_LARGE_BYTES = 1 << 18  # of a body that is so long: fewer pieces, of which each costs system calls elsewhere
 _MOST_INTERIM = 16  # answers of 100 and such before the one that counts
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n\0]*)?").fullmatch
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*").fullmatch
@@ -79,9 +80,13 @@ class Incoming:
             return self._chunks()
         return self._rest() if head.length is None else self._exactly(head.length)
 
-    def _fill(self) -> bool:
-        data = self._sock.recv(_PIECE_BYTES)
+    def _received(self, most_bytes: int) -> bytes:
+        data = self._sock.recv(most_bytes)
         self.received_bytes += len(data)
+        return data
+
+    def _fill(self) -> bool:
+        data = self._received(_PIECE_BYTES)
         self._data += data
         return bool(data)
 
@@ -102,10 +107,16 @@ class Incoming:
 
     def _exactly(self, count: int) -> Iterator[bytes]:
         while count:
-            if not self._data and not self._fill():
-                raise Cut("it hung up before its answer was whole")
-            piece = bytes(self._data[:count])
-            del self._data[:count]
+            if self._data:
+                piece = bytes(self._data[:count])
+                del self._data[:count]
+            else:
+                # Not copied through the buffer; one byte more than there should be shows that there is more.
+                piece = self._received(min(count + 1, _LARGE_BYTES))
+                if not piece:
+                    raise Cut("it hung up before its answer was whole")
+                self._data += piece[count:]
+                piece = piece[:count]
             count -= len(piece)
             yield piece
 
