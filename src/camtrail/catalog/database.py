@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any, TypeVar
 
 from camtrail.core.errors import CatalogError, StorageError
 from camtrail.core.names import shown
 
-__all__ = ["Database", "Layout"]
+__all__ = ["Database", "Layout", "typed"]
 
 T = TypeVar("T")
 
@@ -292,6 +293,14 @@ class Database:
         if isinstance(e, sqlite3.OperationalError) or self._is_damage(e, reading=False):
             return StorageError(f"{shown(self.path)}: cannot be {what} ({e})", self._layout.hint_full)
         return RuntimeError(f"a statement of the {self._layout.name} is wrong: {e}")  # a defect of ours
+
+
+def typed(row: Sequence[Any], types: Sequence[type | UnionType]) -> Sequence[Any]:
+    """The row. Raises DatabaseError where a value has another type than was put."""
+    for value, expected in zip(row, types):
+        if not isinstance(value, expected):
+            raise sqlite3.DatabaseError(f"{expected} expected, {type(value).__name__} found")
+    return row
 
 
 def _with_surrogates(raw: bytes) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from camtrail.catalog.database import Database, Layout
+from camtrail.catalog.database import Database, Layout, typed
 from camtrail.core.errors import FolderBusy
 from camtrail.core.names import plain
 
@@ -158,7 +158,7 @@ class Ledger:
             )
             try:
                 for picture, *row in self._file.read(sql, (number, *part)):
-                    found[picture] = Stored(*_typed(row, (str, str, float)))
+                    found[picture] = Stored(*typed(row, (str, str, float)))
             except sqlite3.DatabaseError as e:
                 self._file.damaged(e)
         return found
@@ -353,16 +353,8 @@ def _checked(picture: bytes) -> bytes:
 
 
 def _call(row: Sequence[Any]) -> Call:
-    number, kind, key, state, at_s, items, answer = _typed(row, _CALL_TYPES)
+    number, kind, key, state, at_s, items, answer = typed(row, _CALL_TYPES)
     return Call(number, kind, key, state, at_s, tuple(_split(items)), answer)
-
-
-def _typed(row: Sequence[Any], types: Sequence[type]) -> Sequence[Any]:
-    """The row. Raises DatabaseError where a value has another type than was put."""
-    for value, expected in zip(row, types):
-        if type(value) is not expected:
-            raise sqlite3.DatabaseError(f"{expected.__name__} expected, {type(value).__name__} found")
-    return row
 
 
 def _split(items: Any) -> list[bytes]:
