@@ -27,10 +27,11 @@ from camtrail.core.errors import CamtrailError
 from camtrail.core.names import shown
 from camtrail.core.secrets import Redaction, redacted
 
-__all__ = ["Child", "ChildEnded", "ChildFailed", "ChildTimedOut", "limit_memory", "serve"]
+__all__ = ["Child", "ChildEnded", "ChildFailed", "ChildTimedOut", "OnLog", "limit_memory", "serve"]
 
 Json = dict[str, Any]
 OnLog = Callable[[int, str, str], None]
+"""Takes (level, logger's name, message)."""
 
 _START_S = 60.0  # imports of a cold disk
 _END_S = 2.0  # what a child may still do when it was told to end
