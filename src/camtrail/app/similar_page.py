@@ -15,8 +15,9 @@ from camtrail.app.report import check_page
 from camtrail.app.scan import suffix_of
 from camtrail.app.similar import Alike, Member
 from camtrail.app.state import absolute
-from camtrail.core.errors import MissingDependency, UnreadableFile, UsageError
+from camtrail.core.errors import UnreadableFile, UsageError
 from camtrail.core.names import plain, shown
+from camtrail.exports.geoparquet import libraries
 from camtrail.metadata import safeio
 from camtrail.reports.page import file_url
 from camtrail.reports.similar import SimilarCard, SimilarGroup, similar_page
@@ -52,7 +53,7 @@ def check_outputs(outputs: Sequence[str], force: bool, context: Context) -> None
         elif suffix == ".json":
             check_target(output, _JSON_MARK, force, context)
         elif suffix == ".parquet":
-            _arrow()
+            libraries()
             check_target(output, _PARQUET_MARK, force, context, is_mark_last=True)
         else:
             raise UsageError(
@@ -159,7 +160,7 @@ def _json(done: Alike) -> Iterator[bytes]:
 
 
 def _parquet(done: Alike) -> Iterator[bytes]:
-    arrow, parquet = _arrow()
+    arrow, parquet = libraries()
     kinds = {
         "embedding": arrow.list_(arrow.float32()), "similar_images": arrow.list_(arrow.string()),
         "threshold": arrow.float64(), "cosine": arrow.float64(), "quality": arrow.float64(),
@@ -174,15 +175,6 @@ def _parquet(done: Alike) -> Iterator[bytes]:
 
 
 _FORMATS: dict[str, Callable[[Alike], Iterator[bytes]]] = {".csv": _csv, ".json": _json, ".parquet": _parquet}
-
-
-def _arrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as e:
-        raise MissingDependency("a .parquet file needs pyarrow", "pip install 'camtrail[tables]'") from e
-    return pyarrow, pyarrow.parquet
 
 
 def _write_page(done: Alike, path: str, context: Context) -> None:

@@ -22,7 +22,7 @@ from camtrail.core.names import plain
 from camtrail.core.plugins import Export
 from camtrail.exports.values import FIRST_S, LAST_S, heading_deg, rounded, text_of
 
-__all__ = ["MARK", "PLUGIN", "write", "write_table"]
+__all__ = ["MARK", "PLUGIN", "libraries", "write", "write_table"]
 
 MARK = b"camtrail/geoparquet"
 """Stands in the metadata at the end of a file of ours."""
@@ -76,7 +76,7 @@ def write_table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[Any]
     -----
     GeoParquet 1.1.0, ISO 13249-3 for points with altitude. Holds 65,536 rows at a time.
     """
-    arrow, parquet = _arrow()
+    arrow, parquet = libraries()
     kinds = _kinds(arrow)
     fields = [(name, kinds[kind]) for name, kind in columns]
     schema = arrow.schema([*fields, (_GEOMETRY, arrow.binary())])
@@ -240,7 +240,8 @@ def _kinds(arrow: ModuleType) -> dict[str, Any]:
     }
 
 
-def _arrow() -> tuple[ModuleType, ModuleType]:
+def libraries() -> tuple[ModuleType, ModuleType]:
+    """pyarrow and pyarrow.parquet. Raises MissingDependency."""
     try:
         import pyarrow
         import pyarrow.parquet
