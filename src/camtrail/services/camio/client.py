@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from camtrail.core.clock import Clock, RealClock
 from camtrail.core.errors import AuthError, BadAnswer, CamtrailError, ServiceError
 from camtrail.core.names import shown
 from camtrail.core.secrets import Secret
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 _MOST_BYTES = 1 << 26
+_CLOCK = RealClock()
 
 
 class NoBox(ServiceError):
@@ -70,12 +72,13 @@ class Client:
     what was asked for.
     """
 
-    def __init__(self, http: Http, server_url: str, token: Secret) -> None:
+    def __init__(self, http: Http, server_url: str, token: Secret, clock: Clock = _CLOCK) -> None:
         self._http = http
+        self._clock = clock
         self._base = wire.base_of(server_url)
         self._headers: Mapping[str, str | Secret] = {"Authorization": Secret(f"token {token.reveal()}")}
-        self.date_s: float | None = None
-        """The cloud's clock in its last answer, POSIX seconds; None where it said nothing."""
+        self.skew_s: float | None = None
+        """How much the cloud's clock is ahead of ours, as its last answer has it; None where it said nothing."""
 
     def devices(self) -> list[Device]:
         """The Boxes of the account."""
@@ -139,7 +142,8 @@ class Client:
         answer = self._http.request(
             method, self._base + path, headers=headers, body=body, most_bytes=_MOST_BYTES
         )
-        self.date_s = _date_s(answer)
+        date_s = _date_s(answer)
+        self.skew_s = None if date_s is None else date_s - self._clock.now_s()
         return answer
 
 
