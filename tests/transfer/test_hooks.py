@@ -431,11 +431,11 @@ def test_fewer_parameters_get_fewer_arguments(folder):
 
 def test_a_parameter_that_nothing_is_known_for_is_named_at_the_start(folder):
     text = POST.replace("location=None", "location, colour")
-    with loaded(write(folder, CAMERA + text.replace("host=None, port=None", "host, port"))) as hooks:
-        with pytest.raises(
-            UsageError, match="nothing is known for the parameter colour of post_video_content"
-        ):
-            hooks.start()
+    with (
+        loaded(write(folder, CAMERA + text.replace("host=None, port=None", "host, port"))) as hooks,
+        pytest.raises(UsageError, match="nothing is known for the parameter colour of post_video_content"),
+    ):
+        hooks.start()
 
 
 @pytest.mark.parametrize(("lat", "lng"), [(None, None), (1.0, None), (None, 1.0)])
@@ -478,9 +478,11 @@ def test_without_register_jobs_there_is_nothing_to_fail(folder):
 @pytest.mark.parametrize("answer", ["None", "[]", "'id'", "7"])
 def test_register_camera_must_answer_a_dictionary(folder, answer):
     text = POST + f"def register_camera(camera_name, host=None, port=None): return {answer}\n"
-    with loaded(write(folder, text)) as hooks:
-        with pytest.raises(WrongAnswer, match="register_camera must answer a dictionary, not ") as caught:
-            hooks.register_camera("a", None, None)
+    with (
+        loaded(write(folder, text)) as hooks,
+        pytest.raises(WrongAnswer, match="register_camera must answer a dictionary, not ") as caught,
+    ):
+        hooks.register_camera("a", None, None)
     assert caught.value.exit_code == 3
 
 
@@ -906,20 +908,26 @@ def test_what_a_class_does_not_override_is_not_offered(folder):
         assert hooks.check(None, None) == []
         assert hooks.assign_job_ids({}, []).job_id is None
         assert hooks.register_jobs([], 20).ok
-    with loaded(HookSpec("half", "small_hooks:Half"), env=env) as hooks:
-        with pytest.raises(UsageError, match="small_hooks:Half has no register_camera"):
-            hooks.start()
-    with loaded(HookSpec("none", "small_hooks:Nobody"), env=env) as hooks:
-        with pytest.raises(UsageError, match="Nobody"):
-            hooks.start()
+    with (
+        loaded(HookSpec("half", "small_hooks:Half"), env=env) as hooks,
+        pytest.raises(UsageError, match="small_hooks:Half has no register_camera"),
+    ):
+        hooks.start()
+    with (
+        loaded(HookSpec("none", "small_hooks:Nobody"), env=env) as hooks,
+        pytest.raises(UsageError, match="Nobody"),
+    ):
+        hooks.start()
 
 
 def test_a_module_of_the_current_folder_is_not_taken(folder, monkeypatch):
     write(folder, CLASS, "module_of_mine.py")
     monkeypatch.chdir(folder)
-    with loaded(HookSpec("mine", "module_of_mine")) as hooks:
-        with pytest.raises(UsageError, match="there is no module module_of_mine"):
-            hooks.start()
+    with (
+        loaded(HookSpec("mine", "module_of_mine")) as hooks,
+        pytest.raises(UsageError, match="there is no module module_of_mine"),
+    ):
+        hooks.start()
 
 
 @pytest.mark.parametrize(
@@ -937,15 +945,19 @@ def test_checks_of_functions(folder, body, checks):
 
 @pytest.mark.parametrize("value", ["True", "'fine'", "[1]", "[('a', 'yes', 'b')]"])
 def test_checks_of_another_shape_are_an_error(folder, value):
-    with loaded(write(folder, CAMERA + POST + f"def check(host, port): return {value}\n")) as hooks:
-        with pytest.raises(WrongAnswer, match="check must answer"):
-            hooks.check("h", "1")
+    with (
+        loaded(write(folder, CAMERA + POST + f"def check(host, port): return {value}\n")) as hooks,
+        pytest.raises(WrongAnswer, match="check must answer"),
+    ):
+        hooks.check("h", "1")
 
 
 def test_an_origin_is_text(folder):
-    with loaded(write(folder, CAMERA + POST + "def service_origin(): return 7\n")) as hooks:
-        with pytest.raises(WrongAnswer, match="service_origin must answer text"):
-            hooks.start()
+    with (
+        loaded(write(folder, CAMERA + POST + "def service_origin(): return 7\n")) as hooks,
+        pytest.raises(WrongAnswer, match="service_origin must answer text"),
+    ):
+        hooks.start()
 
 
 def test_a_video_is_a_view_of_its_record():

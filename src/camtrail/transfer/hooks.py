@@ -320,7 +320,7 @@ def _file(text: str) -> HookSpec:
     except (OSError, ValueError) as e:
         why = (e.strerror or str(e)) if isinstance(e, OSError) else str(e)
         raise UsageError(f"{name}: cannot be read ({why})", "name a Python file that is there") from e
-    said = _safety(text, path, status) if os.name == "posix" else ()
+    said = _safety(text, path, status)
     _check_python(name, data)
     stem = os.path.splitext(os.path.basename(text))[0]
     return HookSpec(stem, path, path, hashlib.sha256(data).hexdigest(), said)
@@ -328,6 +328,8 @@ def _file(text: str) -> HookSpec:
 
 def _safety(text: str, path: str, status: os.stat_result) -> tuple[str, ...]:
     """What is to be said of who may change a file. Raises SafetyRefusal."""
+    if os.name != "posix":
+        return ()
     name = shown(text)
     if status.st_mode & stat.S_IWOTH:
         raise SafetyRefusal(f"{name}: everybody on this machine may change it", f"chmod go-w {name}")
