@@ -67,4 +67,4 @@ def connected(server_url: str, token: Secret, clock: Clock) -> Iterator[Client]:
     if not is_guarded(origin):
         log.warning("%s: what is sent there, the token included, can be read on the way", shown(origin))
     with Http((origin,), user_agent=f"camtrail/{__version__}", clock=clock) as http:
-        yield Client(http, server_url, token)
+        yield Client(http, server_url, token, clock)
