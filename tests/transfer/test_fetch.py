@@ -28,6 +28,7 @@ from camtrail.core.errors import (
 )
 from camtrail.core.fs import RealFileSystem
 from camtrail.core.secrets import Secret
+from camtrail.transfer import http as http_module
 from camtrail.transfer.addresses import is_here, is_loopback, is_near, is_public
 from camtrail.transfer.faultserver import FaultServer, Reply
 from camtrail.transfer.fetch import Fetched, discard, fetch
@@ -58,6 +59,8 @@ class Store:
         self.knows_ranges = True
         self.knows_if_range = True
         self.chunked = False
+        self.status = 206
+        self.missing = 0  # so many bytes from the beginning of a part
         self.bent = {}  # headers of a 206 in place of the right ones; None: left out
         self.asked = []
 
@@ -78,7 +81,7 @@ class Store:
             return Reply(416, b"", {**headers, "Content-Range": f"bytes */{size}"})
         headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
         headers = {k: v for k, v in {**headers, **self.bent}.items() if v is not None}
-        return Reply(206, self._body(self.data[start:]), headers)
+        return Reply(self.status, self._body(self.data[start + self.missing :]), headers)
 
     def _body(self, data):
         return iter([data[:1000], data[1000:]]) if self.chunked else data
@@ -215,8 +218,9 @@ class TestWhatComes:
         assert place.names == []
         assert place.fetch(most_bytes=100_000).size == 100_000
 
-    def test_that_is_longer_than_it_says_is_none(self, place):
-        place.store.data = END * 10
+    @pytest.mark.parametrize("size", [90, 700_000])
+    def test_that_is_longer_than_it_says_is_none(self, place, size):
+        place.store.data = content(size) + END
         place.server.set_faults([f"length=-{len(END)}"])  # what is left ends as it should
         with pytest.raises(BadAnswer, match="more than it says"):
             place.fetch()
@@ -345,6 +349,34 @@ class TestAPart:
         assert e.value.retryable and place.names == []
         assert place.fetch().resumed_bytes == 0
         assert place.has(place.store.data)
+
+    def test_is_not_gone_on_with_where_there_should_be_none(self, place):
+        place.cut(40_000)
+        place.store.status = 416
+        with pytest.raises(BadAnswer, match="does not go on"):
+            place.fetch()
+        assert place.names == []
+
+    @pytest.mark.parametrize("chunked", [True, False])
+    def test_is_not_whole_where_the_rest_is_shorter_than_it_should_be(self, place, chunked):
+        place.cut(40_000)
+        place.store.missing, place.store.chunked = 100, chunked
+        with pytest.raises(BadAnswer, match="99900 bytes in place of 100000"):
+            place.fetch()
+        assert place.names == []
+
+    def test_never_stands_beside_the_tag_of_another(self, place):
+        class Watching(RealFileSystem):
+            def create(self, path, private=False):
+                if path == place.path:
+                    seen.append(os.path.exists(path + ".tag"))
+                return super().create(path, private)
+
+        seen = []
+        place.cut(40_000)
+        place.store.knows_ranges = False
+        place.fetch(Watching())
+        assert seen == [False] and place.has(place.store.data)
 
     def test_begins_anew_where_the_server_knows_no_ranges(self, place):
         place.cut(40_000)
@@ -513,6 +545,17 @@ class TestADiskThatIsFull:
                 assert place.has(data)
         assert k > 4
 
+    def test_for_what_is_only_useful_later_is_not_what_is_told(self, place):
+        class NoTag(RealFileSystem):
+            def create(self, path, private=False):
+                if path.endswith(".tag"):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                return super().create(path, private)
+
+        place.server.set_faults(["truncate=40000"])
+        with pytest.raises(Unreachable):
+            place.fetch(NoTag())
+
     def test_is_no_matter_of_the_connection(self, place):
         with pytest.raises(StorageError):
             place.fetch(Failing(3))
@@ -581,13 +624,22 @@ class TestPlacesThatAnAnswerNames:
             self.got("http://127.0.0.1:9", images.url, tmp_path, **more)
         assert images.store.asked == []
 
-    def test_keep_their_connections(self, images):
+    @pytest.mark.parametrize("most", [1, 0])
+    def test_keep_their_connections_as_long_as_they_are_few(self, images, monkeypatch, most):
+        monkeypatch.setattr(http_module, "_MOST_PLACES", most)
         options = {"user_agent": "camtrail/test", "clock": RealClock()}
         with Http([], pointed_by="http://127.0.0.1:9", **options) as http:
             for _ in range(3):
                 assert http.request("GET", images.url).status == 200
             (place,) = http._places.values()
-            assert len(place.idle) == 1
+            assert len(place.idle) == most
+
+    def test_in_plain_text_are_on_this_machine(self, images, tmp_path, monkeypatch):
+        asked = []
+        monkeypatch.setattr(http_module, "is_loopback", asked.append)
+        with pytest.raises(SafetyRefusal, match="no service has reason"):
+            self.got("http://127.0.0.1:9", images.url, tmp_path)
+        assert asked == ["127.0.0.1"] and images.store.asked == []
 
     @pytest.mark.parametrize(
         ("address", "public"),
@@ -618,14 +670,36 @@ class TestPlacesThatAnAnswerNames:
         assert is_loopback("::ffff:127.0.0.1")
 
 
-def test_errors_of_a_taker_pass(tmp_path):
-    class Full(CamtrailError):
-        pass
+class TestASink:
+    def test_is_asked_once_also_on_a_connection_that_was_kept(self, place):
+        place.server.set_faults(["truncate=10,nth=2"])
+        assert place.http.request("GET", place.url).status == 200
+        asked, taken = [], []
 
-    def take(piece):
-        raise Full("x")
+        def sink(status, headers):
+            asked.append((status, headers["etag"]))
+            return taken.append
 
-    with Place(tmp_path, content(1000)) as place:
+        with pytest.raises(Unreachable):
+            place.http.request("GET", place.url, sink=sink)
+        assert asked == [(200, '"v1"')] and b"".join(taken) == place.store.data[:-10]
+
+    def test_that_wants_nothing_leaves_an_answer_of_bounded_size(self, place):
+        def asked():
+            return place.http.request("GET", place.url, sink=lambda status, headers: None, most_bytes=1 << 30)
+
+        assert asked().body == place.store.data
+        place.store.data = bytes((1 << 20) + 1)
+        with pytest.raises(BadAnswer, match="more than 1048576 bytes"):
+            asked()
+
+    def test_may_raise_what_it_likes(self, place):
+        class Full(CamtrailError):
+            pass
+
+        def take(piece):
+            raise Full("x")
+
         with pytest.raises(Full):
             place.http.request("GET", place.url, sink=lambda status, headers: take)
         assert place.http.request("GET", place.url).body == place.store.data

@@ -179,9 +179,7 @@ class _Growing:
         found = _RANGE(headers.get("content-range", ""))
         first, last, size = map(int, found.groups()) if found else (-1, -1, -1)
         tag = _tag_of(headers, str(size))
-        length = headers.get("content-length", str(size - start))
-        is_rest = first == start and last == size - 1 and length == str(size - start)
-        if not (start and is_rest and _agree(self._tag, tag)):
+        if not (0 < start == first and last == size - 1 and _agree(self._tag, tag)):
             self._is_useless = start > 0
             raise BadAnswer("the server does not go on where the part that is here ends", _AGAIN)
         self._tag = tag

@@ -115,6 +115,7 @@ class TestImages:
             (whole(5, 2**64 - 1), "18446744073709551615"),
             (whole(4, 2**53 + 1), "9007199254740993"),
             (whole(6, 2 * 12), "12"),
+            (b"\x28" + b"\x81" + b"\x80" * 8 + b"\x02", "1"),  # what is above 64 bits does not count
             (part(1, b"123"), "123"),
         ],
     )
