@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from camtrail.catalog.database import Database, Layout
+from camtrail.catalog.database import Database, Layout, typed
 from camtrail.core.names import plain
 
 __all__ = ["IN_DOUBT", "STATES", "HashedFile", "Imports", "JobIndex", "Stored"]
@@ -132,16 +132,20 @@ class Imports:
         for part in _parts(paths):
             names = {os.fsencode(p): p for p in part}
             sql = f"SELECT * FROM files WHERE path IN ({_marks(names)})"  # noqa: S608 - question marks only
-            for path, size, mtime, inode, sha1, probe in self._file.read(sql, tuple(names)):
-                found[names[path]] = HashedFile(size, mtime, inode, sha1.hex(), self._object(probe))
+            for row in self._file.read(sql, tuple(names)):
+                path, size, mtime, inode, sha1, probe = self._typed(row, bytes, int, int, int, bytes, str)
+                found[names[path]] = HashedFile(size, mtime, inode % 2**64, sha1.hex(), self._object(probe))
         return found
 
     def put_files(self, rows: Iterable[tuple[str, HashedFile]]) -> None:
         """Remembers contents of files, in one commit."""
         put = [
-            (os.fsencode(p), f.size_bytes, f.mtime_ns, f.inode, bytes.fromhex(f.sha1), json.dumps(f.probe))
+            (
+                os.fsencode(p), f.size_bytes, f.mtime_ns, _signed(f.inode), bytes.fromhex(f.sha1),
+                json.dumps(f.probe),
+            )
             for p, f in rows
-        ]
+        ]  # fmt: skip
         if put:
             with self._file.writing() as db:
                 db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", put)
@@ -149,9 +153,9 @@ class Imports:
     def videos(self, service: int) -> dict[str, Stored]:
         """All that is known of a service's contents, by SHA-1 in hex."""
         sql = "SELECT sha1, state, reason, record FROM videos WHERE service = ? ORDER BY sha1"
+        rows = (self._typed(row, bytes, str, str, str) for row in self._file.read(sql, (service,)))
         return {
-            sha1.hex(): Stored(state, self._object(record), reason)
-            for sha1, state, reason, record in self._file.read(sql, (service,))
+            sha1.hex(): Stored(state, self._object(record), reason) for sha1, state, reason, record in rows
         }
 
     def put(self, service: int, rows: Iterable[Stored], at_s: float) -> None:
@@ -159,7 +163,7 @@ class Imports:
         put = [
             (
                 service, bytes.fromhex(row.record["key"]), row.state, plain(row.reason), at_s,
-                row.record.get("job_id"), json.dumps(row.record),
+                _job_of(row.record), json.dumps(row.record),
             )
             for row in rows
         ]  # fmt: skip
@@ -173,22 +177,30 @@ class Imports:
             "SELECT s.hook, s.origin, v.state, v.reason, v.record FROM videos v "
             "JOIN services s ON s.id = v.service ORDER BY s.id, v.sha1"
         )
+        rows = (self._typed(row, str, str, str, str, str) for row in self._file.read(sql))
         found = [
             (hook, origin, Stored(state, self._object(record), reason))
-            for hook, origin, state, reason, record in self._file.read(sql, ())
+            for hook, origin, state, reason, record in rows
         ]
         return sorted(found, key=lambda row: str(row[2].record.get("filename", "")))
 
     def hashes_of_job(self, job_id: str) -> frozenset[str]:
         """The SHA-1 of each content of a job; none where the job is not known here."""
-        rows = self._file.read("SELECT sha1 FROM videos WHERE job = ?", (job_id,))
+        rows = self._file.read("SELECT sha1 FROM videos WHERE job = ?", (plain(job_id),))
         return frozenset(sha1.hex() for (sha1,) in rows)
 
-    def _object(self, text: object) -> dict[str, Any]:
+    def _typed(self, row: Sequence[Any], *types: type) -> Sequence[Any]:
+        try:
+            return typed(row, types)
+        except sqlite3.DatabaseError as e:
+            self._file.damaged(e)
+            raise
+
+    def _object(self, text: str) -> dict[str, Any]:
         """A value that was put as JSON."""
         try:
-            value = json.loads(text) if isinstance(text, str) else None
-        except ValueError:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
             self._file.damaged(sqlite3.DatabaseError("an object expected, something else found"))
@@ -230,6 +242,16 @@ class JobIndex:
         sql = "SELECT storage FROM jobs WHERE origin = ? AND job = ?"
         found = self._file.read(sql, (plain(origin), plain(job)))
         return os.fsdecode(found[0][0]) if found else None
+
+
+def _signed(number: int) -> int:
+    """An inode of 64 bits as SQLite can hold it."""
+    return number - 2**64 if number >= 2**63 else number
+
+
+def _job_of(record: Mapping[str, Any]) -> str | None:
+    job = record.get("job_id")  # from hooks: of any type
+    return None if job is None else plain(str(job))
 
 
 def _marks(values: Iterable[Any]) -> str:
