@@ -179,7 +179,7 @@ class _Growing:
         found = _RANGE(headers.get("content-range", ""))
         first, last, size = map(int, found.groups()) if found else (-1, -1, -1)
         tag = _tag_of(headers, str(size))
-        if not (0 < start == first and last == size - 1 and _agree(self._tag, tag)):
+        if not (first == start and last == size - 1 and _agree(self._tag, tag)):
             self._is_useless = start > 0
             raise BadAnswer("the server does not go on where the part that is here ends", _AGAIN)
         self._tag = tag

@@ -251,6 +251,11 @@ class TestErrors:
         assert type(e.value) is kind or (kind is QuotaExceeded and isinstance(e.value, kind))
         assert "canary" not in str(e.value)
 
+    def test_about_a_request_as_such_mean_too_much_only_of_an_area(self, name):
+        with pytest.raises(TooMuch if name == "images_in" else Rejected) as e:
+            said(CALLS[name], error(400, 100, type="MLYApiException"))
+        assert isinstance(e.value, TooMuch) == (name == "images_in")
+
     @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b'"x"', b"7", b'{"data": 1}', b'{"data": [1]}',
                                       b'{"data": [{}]}', b'{"data": [{"id": "../x"}]}', b'{"id": "2"}', b'{"1": {}}',
                                       b'{"1": {"id": "9"}}', b'{"data": [{"id": true}]}', b"[" * 99_999])  # fmt: skip

@@ -174,7 +174,7 @@ class Client:
         """
         url = f"{self._endpoints.graph}/images?bbox={_bbox(box)}&limit={limit}&fields={images.fields(size)}"
         found = images.images_in(self._listed(url, "the images of an area", is_area=True), size)
-        if limit >= MOST_IN_BOX and len(found) >= MOST_IN_BOX:
+        if len(found) >= MOST_IN_BOX:
             raise TooMuch(f"an area holds {MOST_IN_BOX} images or more", "ask for parts of it")
         return found[:limit]
 

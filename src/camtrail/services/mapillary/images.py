@@ -111,7 +111,8 @@ def ids_in(answer: Answer) -> list[str]:
 def damage(source: ByteSource) -> str | None:
     """Why bytes are no whole JPEG, in a few words; None for one that has a beginning, a size and an end.
 
-    Raises UnreadableFile from the source.
+    Stricter than reading: the service writes nothing behind a picture, so that what stands there is of another
+    answer. Raises UnreadableFile from the source.
     """
     window = source.read_at(0, jpeg.WINDOW_BYTES)
     if not window:
@@ -122,7 +123,7 @@ def damage(source: ByteSource) -> str | None:
     head = jpeg.head(source, window)
     if head.picture_at < 0 or math.isnan(head.width_px) or math.isnan(head.height_px):
         return "its picture has no size"
-    tail = source.read_at(max(head.picture_at, source.size - 16), 16)
+    tail = source.read_at(max(0, source.size - 16), 16)
     return None if tail.rstrip(b"\0\r\n ").endswith(b"\xff\xd9") else "its picture has no end"
 
 
