@@ -20,7 +20,15 @@ from camtrail.app.camio_hook import CamioHook
 from camtrail.app.null_hook import NullHook
 from camtrail.core.bytes import MemoryBytes
 from camtrail.core.clock import RealClock
-from camtrail.core.errors import AuthError, InputError, SafetyRefusal, ServiceError, Unreachable, UsageError
+from camtrail.core.errors import (
+    AuthError,
+    InputError,
+    Rejected,
+    SafetyRefusal,
+    ServiceError,
+    Unreachable,
+    UsageError,
+)
 from camtrail.core.fs import RealFileSystem
 from camtrail.services.camio.sandbox import CamioSandbox
 from camtrail.services.camio.wire import local_camera_id
@@ -199,6 +207,7 @@ class TestAnImport:
             run.run()
         assert run.sandbox.received()["leaks"] == []
         assert TOKEN not in caplog.text
+        assert run.environment["CAMIO_BOX_DEVICE_ID"] not in caplog.text
 
     def test_that_is_done_does_nothing_more(self, run):
         run.add(b"a")
@@ -498,7 +507,7 @@ class TestVideos:
         before = len(run.sandbox.requests())
         with pytest.raises(Unreachable, match="nothing succeeds any more"):
             run.submit(records[2])
-        assert len(run.sandbox.requests()) == before + 0
+        assert not [r for r in run.sandbox.requests()[before:] if r.path == "/box/content"]
 
     @pytest.mark.parametrize(("status", "code"), [(401, 6), (403, 6), (404, 5)])
     def test_end_the_run_where_none_will_be_taken(self, run, status, code):
@@ -574,6 +583,30 @@ class TestLists:
         assert new != job_id
         assert run.manifests() == {(new, "0"): hashes(records)}
         assert f"belong to job {new}" in caplog.text
+
+    @pytest.mark.parametrize(
+        "fault", ["status=403", "status=401", "status=400,body=<Code>ExpiredToken</Code>"]
+    )
+    def test_whose_address_is_refused_become_those_of_another_job(self, run, fault):
+        records = run.add(b"a", b"b")
+        job_id = run.assign()
+        run.submit_all()
+        run.sandbox.set_faults([f"{fault},origin=storage,times=1"])
+        run.finish()
+        (new,) = {r["job_id"] for r in records}
+        assert new != job_id
+        assert run.manifests() == {(new, "0"): hashes(records)}
+
+    @pytest.mark.parametrize("fault", ["status=400", "redirect=http://127.0.0.1:1/"])
+    def test_that_are_refused_are_no_fault_of_the_next_video(self, run, fault, caplog):
+        run.sandbox.set_quirks(shard_items=1)
+        run.add(b"a", b"b")
+        run.assign()
+        run.sandbox.set_faults([f"{fault},origin=storage"])
+        run.submit_all()
+        assert len(run.posts()) == 2 and "tried again later" in caplog.text
+        with pytest.raises((Rejected, SafetyRefusal)):
+            run.finish()
 
     def test_that_arrived_before_a_crash_are_not_put_again(self, run):
         records = run.add(b"a")

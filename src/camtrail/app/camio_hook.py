@@ -22,6 +22,7 @@ from camtrail.app.hook_data import check_camio, redacted, unseen
 from camtrail.core.bytes import ByteSource
 from camtrail.core.clock import Clock, RealClock
 from camtrail.core.errors import (
+    AuthError,
     BadAnswer,
     CamtrailError,
     InputError,
@@ -62,9 +63,10 @@ _VISIBLE_S = 15.0  # until a camera that was registered is seen
 _SKEW_S = 5.0
 _CALLS = 6
 _CALL_BACKOFF = Backoff(first_s=1.0, most_s=30.0)
+_CALL_PAUSES_S = 60.0
 _POSTS = 8
 _POST_BACKOFF = Backoff(first_s=2.0, most_s=240.0)
-_POST_PAUSES_S = 1800.0
+_POST_PAUSES_S = 1500.0  # with those between tries half an hour, which is what a hook has for a video
 _CODECS = (None, "h264")
 _CONTAINERS = (None, "mp4", "m4v")
 _ENGINE_KEYS = ("logger", "registered_cameras")
@@ -277,7 +279,14 @@ class CamioHook(Hook):
         return self._open.enter_context(http)
 
     def _patiently(self, call: Callable[[], R]) -> R:
-        return patiently(call, clock=self._clock, random=self._random, attempts=_CALLS, backoff=_CALL_BACKOFF)
+        return patiently(
+            call,
+            clock=self._clock,
+            random=self._random,
+            attempts=_CALLS,
+            backoff=_CALL_BACKOFF,
+            most_wait_s=_CALL_PAUSES_S,
+        )
 
     # ---- cameras and jobs
 
@@ -327,9 +336,9 @@ class CamioHook(Hook):
     def _put_due(self, jobs: Jobs) -> None:
         try:
             jobs.put_due()
-        except ServiceError as e:
-            if not e.retryable:
-                raise
+        except AuthError:
+            raise
+        except CamtrailError as e:  # no fault of the video that is to be sent
             log.warning("%s; it is tried again later", e)
 
     # ---- videos
@@ -402,7 +411,7 @@ class CamioHook(Hook):
         found = next((d for d in self._cloud().devices() if d.id == device_id), None)
         if found is None:
             return False, "the account has no Box of this id; check device_id and CAMIO_BOX_DEVICE_ID"
-        return True, f"the Box {shown(found.name)[:60]} is of this account"
+        return True, f"{shown(found.name)[:60] or 'the chosen Box'} is of this account"
 
     def _check_box(self, host: str | None, port: str | None) -> tuple[bool, str]:
         url = self._box_url(host, port)
@@ -416,8 +425,12 @@ class CamioHook(Hook):
             client.devices()
         if client.skew_s is None:
             return True, "Camio does not tell its own"
-        good = abs(client.skew_s) <= _SKEW_S
-        return good, f"{abs(client.skew_s):.0f} s {'behind' if client.skew_s > 0 else 'ahead of'} Camio's"
+        if abs(client.skew_s) <= _SKEW_S:
+            return True, "goes with Camio's"
+        return (
+            False,
+            f"{abs(client.skew_s):.0f} s {'behind' if client.skew_s > 0 else 'ahead of'} Camio's; set it",
+        )
 
 
 def _address(text: str, port: str | None, of_environment: str) -> str:
