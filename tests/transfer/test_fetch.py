@@ -28,6 +28,7 @@ from camtrail.core.errors import (
 )
 from camtrail.core.fs import RealFileSystem
 from camtrail.core.secrets import Secret
+from camtrail.metadata.safeio import Part
 from camtrail.transfer import http as http_module
 from camtrail.transfer.addresses import is_here, is_loopback, is_near, is_public
 from camtrail.transfer.faultserver import FaultServer, Reply
@@ -427,6 +428,15 @@ class TestAPart:
         Path(place.path + ".tag").write_text('{"size": 100000, "etag": null, "modified": null}')
         place.fetch()
         assert place.has(place.store.data)
+
+    def test_is_gone_on_with_only_where_it_is_a_file(self, tmp_path):
+        (tmp_path / "mine").write_bytes(b"mine")
+        (tmp_path / "link").symlink_to(tmp_path / "mine")
+        (tmp_path / "folder").mkdir()
+        for name in ("link", "folder", "nothing"):
+            with pytest.raises(StorageError):
+                Part(RealFileSystem(), str(tmp_path / name)).resume()
+        assert (tmp_path / "mine").read_bytes() == b"mine"
 
     def test_can_be_discarded(self, place):
         place.cut(40_000)
