@@ -608,6 +608,28 @@ class TestLists:
         with pytest.raises((Rejected, SafetyRefusal)):
             run.finish()
 
+    def test_leave_out_what_was_refused_though_its_record_comes_back_as_it_was(self, run):
+        good, bad = run.add(b"good", b"bad")
+        job_id = run.assign()
+        bad_before = copy.deepcopy(bad)
+        run.submit(good)
+        run.sandbox.set_faults(["status=400,path=/box/content"])
+        with pytest.raises(Permanent):
+            run.submit(bad)
+        bad.clear()
+        bad.update(bad_before)
+        run.finish()
+        assert run.manifests() == {(job_id, "0"): {good["key"]}}
+        assert not bad.get("registered_on")
+
+    def test_end_the_run_where_the_token_is_no_longer_good(self, run):
+        run.add(b"a", b"b")
+        run.assign()
+        run.clock.sleep(2000)
+        run.sandbox.set_faults(["status=401,path=/api/jobs/*"])
+        with pytest.raises(AuthError):
+            run.submit_all()
+
     def test_that_arrived_before_a_crash_are_not_put_again(self, run):
         records = run.add(b"a")
         run.assign()
