@@ -51,6 +51,7 @@ OUTCOMES = ("sent", "to send", "sent before", "duplicate", "failed", "left for t
 
 _IMPORTED = ("uploaded", "registered")
 _STOPPING = frozenset({6, 7, 8, 9})  # exit codes: what ends a run, whichever video met it
+_OURS = frozenset({"key", "camera", "filename", "relative_name", "size"})  # in a record; hooks do not set it
 _LOST = 2  # videos in a row that the service could not be told: it is taken for gone
 _CALL_S = 120.0
 _JOBS_S = 3600.0
@@ -416,8 +417,7 @@ class _Import:
         ready = list(self._with_cameras(records))
         if self.stopped is None:
             self._assign(ready)
-        if self.stopped is None:
-            self._send(ready)
+        self._send(ready)
         self._register()
 
     def _with_cameras(self, records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -458,7 +458,10 @@ class _Import:
         """Tells the hooks of all cameras where there are more than they were told of."""
         known = [a for a in self.cameras.values() if not isinstance(a, Failure)]
         if len(known) > told and self.stopped is None:
-            self.hooks.set_hook_data({"registered_cameras": known})
+            try:
+                self.hooks.set_hook_data({"registered_cameras": known})
+            except CamtrailError as e:
+                self._stop(failure_of("cameras", e))
         return len(known)
 
     def _assign(self, ready: list[dict[str, Any]]) -> None:
@@ -469,8 +472,6 @@ class _Import:
             answer = self.hooks.assign_job_ids(records, new)
         except CamtrailError as e:
             self._stop(failure_of("job", e))
-            for record in ready:
-                self._left(record)
             return
         self._changed(answer.changed)
         if answer.job_id is None and new:
@@ -531,7 +532,8 @@ class _Import:
         if not waiting or (self.stopped is not None and self.stopped.exit_code == 6):
             return
         try:
-            answer = self.hooks.register_jobs(sorted(waiting), _JOBS_S)
+            records = {key: stored.record for key, stored in self.known.items()}
+            answer = self.hooks.register_jobs(sorted(waiting), _JOBS_S, records)
         except CamtrailError as e:
             self._stop(failure_of("job", e))
             return
@@ -566,7 +568,7 @@ class _Import:
             stored = self.known.get(key)
             if stored is None:
                 continue
-            stored.record.update(record)
+            stored.record.update({name: v for name, v in record.items() if name not in _OURS})
             rows.append(stored)
         self.imports.put(self.service, rows, self.context.clock.now_s())
 
