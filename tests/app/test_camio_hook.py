@@ -608,19 +608,28 @@ class TestLists:
         with pytest.raises((Rejected, SafetyRefusal)):
             run.finish()
 
-    def test_leave_out_what_was_refused_though_its_record_comes_back_as_it_was(self, run):
-        good, bad = run.add(b"good", b"bad")
-        job_id = run.assign()
-        bad_before = copy.deepcopy(bad)
-        run.submit(good)
-        run.sandbox.set_faults(["status=400,path=/box/content"])
+    def test_are_what_the_hook_made_them_though_records_come_back_as_they_were(self, run):
+        """What `submit` changed in other records than its own, or before it raised, the engine does not know."""
+        records = run.add(b"0", b"1", b"bad", b"3")
+        bad = records[2]
+        old_id = run.assign()
+        known = copy.deepcopy(run.records)
+        run.sandbox.set_faults(["status=400,path=/box/content,nth=2"])
+        run.submit(records[0])
         with pytest.raises(Permanent):
             run.submit(bad)
-        bad.clear()
-        bad.update(bad_before)
+        run.clock.sleep(2000)
+        for record in (records[1], records[3]):
+            run.submit(record)  # the first finds the address expired, and makes another job
+            known[record["key"]] = copy.deepcopy(record)
+        for key, record in run.records.items():
+            record.clear()
+            record.update(copy.deepcopy(known[key]))
         run.finish()
-        assert run.manifests() == {(job_id, "0"): {good["key"]}}
-        assert not bad.get("registered_on")
+        (new_id,) = {r["job_id"] for r in records} - {old_id}
+        assert run.manifests() == {(new_id, "0"): hashes(records) - {bad["key"]}}
+        assert all(r["registered_on"] for r in records if r is not bad)
+        assert bad["left_out_on"] and not bad.get("registered_on")
 
     def test_end_the_run_where_the_token_is_no_longer_good(self, run):
         run.add(b"a", b"b")
@@ -819,7 +828,7 @@ def test_the_file_and_the_built_in_hook_do_the_same_in_their_process(hooks, sand
             run.records.update(posted.changed)
             run.records[key]["uploaded_on"] = "2026-01-01T00:00:00+00:00"
         shards = sorted({(r["job_id"], r["shard_id"]) for r in run.records.values()})
-        registered = child.register_jobs(shards, 60.0)
+        registered = child.register_jobs(shards, 60.0, run.records)
         run.records.update(registered.changed)
         assert all(c.ok for c in child.check(None, None))
     assert registered.ok
@@ -827,6 +836,7 @@ def test_the_file_and_the_built_in_hook_do_the_same_in_their_process(hooks, sand
     assert {h for m in run.manifests().values() for h in m} == set(run.records)
     assert len(sandbox.received()["jobs"]) == 1
     assert all(r["registered_on"] for r in run.records.values())
+    assert [m["times"] for m in sandbox.received()["manifests"]][1:] == [1, 1]
 
 
 def test_the_null_hook_takes_everything():

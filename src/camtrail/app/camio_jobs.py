@@ -91,36 +91,42 @@ class Jobs:
         self._full_paths = full_paths
         self._records: dict[str, Record] = {}
         self._parts: dict[tuple[str, str], _Part] = {}
-        # What came of videos in this run; of those that raise, the records come back as they were.
-        self._accepted: set[str] = set()
-        self._refused: set[str] = set()
+        # By key, what was written into records: the engine may give them back as they were before, since it learns
+        # only of the video that it sends, and of that only where nothing is raised.
+        self._written: dict[str, Record] = {}
 
     def keep(self, records: Mapping[str, Record]) -> None:
         """All that is known of the import, in place of what was known before."""
         self._records = dict(records)
+        self._restore()
         self._group()
 
     def add(self, record: Record) -> None:
-        """One video more, where it is not known yet."""
+        """One video, known or not."""
         key = str(record["key"])
+        record.update(self._written.get(key, {}))
         if key not in self._records:
             self._records[key] = record
             self._sort_in(record)
 
     def settle(self, record: Record, refused: str = "") -> None:
         """The Box has a video, or will never have it, for a reason."""
-        key = str(record["key"])
         if refused:
-            self._refused.add(key)
-            record["refused"] = refused
+            self._write(record, refused=refused)
         else:
-            self._accepted.add(key)
-            self._refused.discard(key)
-            record.pop("refused", None)
-            record["accepted_on"] = _text(self._clock.now_s())
+            self._write(record, refused=None, accepted_on=_text(self._clock.now_s()))
         part = self._parts.get(_key(record))
         if part is not None:
-            part.waiting.discard(key)
+            part.waiting.discard(str(record["key"]))
+
+    def _write(self, record: Record, **values: Any) -> None:
+        record.update(values)
+        self._written.setdefault(str(record["key"]), {}).update(values)
+
+    def _restore(self) -> None:
+        for key, values in self._written.items():
+            if key in self._records:
+                self._records[key].update(values)
 
     @property
     def open_job(self) -> str | None:
@@ -140,14 +146,15 @@ class Jobs:
         left = iter(records)
         for shard, count in _counted(job, len(records)):
             for _, record in zip(range(count), left):  # a shard may have room for more
-                record.pop("left_out_on", None)
-                record |= {
-                    "job_id": job.id,
-                    "shard_id": shard.id,
-                    "upload_url": shard.upload_url,
-                    "upload_url_since_s": since_s,
-                    "registered_on": None,
-                }
+                self._write(
+                    record,
+                    job_id=job.id,
+                    shard_id=shard.id,
+                    upload_url=shard.upload_url,
+                    upload_url_since_s=since_s,
+                    registered_on=None,
+                    left_out_on=None,
+                )
         self._group()
         return job.id
 
@@ -175,7 +182,8 @@ class Jobs:
 
     def put_last(self) -> int:
         """As `put_due`, at the end of a run; returns how many videos the lists that are left wait for."""
-        strays = [r for r in self._records.values() if r.get("left_out_on") and self._is_accepted(r)]
+        self._restore()
+        strays = [r for r in self._records.values() if r.get("left_out_on") and _is_accepted(r)]
         if strays:
             job_id = self.deal(strays)
             log.warning("%d videos that were refused before belong to job %s", len(strays), shown(job_id))
@@ -209,7 +217,7 @@ class Jobs:
                     self._put_list(renewed)
 
     def _put_list(self, part: _Part) -> None:
-        listed = self._listed(part)
+        listed = _listed(part)
         if not listed:
             log.warning("%s has no video that could be sent; it stays without a list", part)
             self._registered(part)
@@ -223,7 +231,7 @@ class Jobs:
     def _registered(self, part: _Part) -> None:
         then = _text(self._clock.now_s())
         for record in part.records:
-            record["left_out_on" if self._is_refused(record) else "registered_on"] = then
+            self._write(record, **{"left_out_on" if record.get("refused") else "registered_on": then})
         self._parts.pop((part.job_id, part.id), None)
 
     def _renewed(self, part: _Part) -> list[_Part]:
@@ -236,7 +244,7 @@ class Jobs:
         url = shard.upload_url if shard is not None else None
         if url and url != part.url and self._life_s(url) > 0:
             for record in part.records:
-                record |= {"upload_url": url, "upload_url_since_s": self._now_s()}
+                self._write(record, upload_url=url, upload_url_since_s=self._now_s())
             return [part]
         return self._followed(part)
 
@@ -249,11 +257,11 @@ class Jobs:
 
     def _followed(self, part: _Part) -> list[_Part]:
         """The same videos in a job of their own."""
-        records = self._listed(part)
+        records = _listed(part)
         self._parts.pop((part.job_id, part.id), None)
         for record in part.records:
-            if self._is_refused(record):
-                record["left_out_on"] = _text(self._clock.now_s())
+            if record.get("refused"):
+                self._write(record, left_out_on=_text(self._clock.now_s()))
         if not records:
             return []
         job_id = self.deal(records)
@@ -279,17 +287,8 @@ class Jobs:
         place = _key(record)
         part = self._parts.setdefault(place, _Part(*place))
         part.records.append(record)
-        if not (self._is_accepted(record) or self._is_refused(record)):
+        if not (_is_accepted(record) or record.get("refused")):
             part.waiting.add(str(record["key"]))
-
-    def _is_accepted(self, record: Record) -> bool:
-        return record["key"] in self._accepted or bool(record.get("accepted_on") or record.get("uploaded_on"))
-
-    def _is_refused(self, record: Record) -> bool:
-        return record["key"] in self._refused or bool(record.get("refused"))
-
-    def _listed(self, part: _Part) -> list[Record]:
-        return [r for r in part.records if not self._is_refused(r)]
 
     def _item(self, record: Record) -> Item:
         relative = record.get("relative_name")
@@ -308,6 +307,14 @@ class Jobs:
 
 def _key(record: Record) -> tuple[str, str]:
     return str(record.get("job_id")), str(record.get("shard_id"))
+
+
+def _is_accepted(record: Record) -> bool:
+    return bool(record.get("accepted_on") or record.get("uploaded_on"))
+
+
+def _listed(part: _Part) -> list[Record]:
+    return [r for r in part.records if not r.get("refused")]
 
 
 def _text(time_s: float) -> str:
