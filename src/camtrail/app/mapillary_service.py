@@ -15,7 +15,7 @@ from camtrail.services.mapillary.wire import Endpoints
 from camtrail.transfer.http import Http
 from camtrail.transfer.retry import patiently
 
-__all__ = ["is_guarded", "login_of", "me_of", "open_client", "origin_of"]
+__all__ = ["is_guarded", "login_of", "me_of", "open_client", "open_pictures", "origin_of"]
 
 _ATTEMPTS = 4  # somebody waits for the answer
 
@@ -39,6 +39,17 @@ def is_guarded(origin: str) -> bool:
 def open_client(base_url: str, token: Secret, clock: Clock, connections: int = 1) -> Client:
     """Calls at an address ("" for the real service) in the name of a token's owner. Raises UsageError."""
     return Client(_session(base_url, clock, connections), Endpoints.of(base_url or None), token)
+
+
+def open_pictures(base_url: str, clock: Clock, connections: int) -> Http:
+    """Requests to wherever the service's answers say that its pictures are; no secret goes there. Raises UsageError."""
+    return Http(
+        (),
+        pointed_by=Endpoints.of(base_url or None).graph,
+        connections=connections,
+        user_agent=f"camtrail/{__version__}",
+        clock=clock,
+    )
 
 
 def _session(base_url: str, clock: Clock, connections: int) -> Http:

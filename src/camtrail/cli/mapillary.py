@@ -56,6 +56,9 @@ TOOLS = {
         f"{_HERE}:insert_exif_image_description",
         "write what was found, and the description, into the photos",
     ),
+    "download_images": ("camtrail.cli.download:download_images", "download the images of an area"),
+    "download_sequences": ("camtrail.cli.download:download_sequences", "download images by lists of ids"),
+    "verify": ("camtrail.cli.download:verify", "read all downloaded images again and name what is damaged"),
     "authenticate": ("camtrail.cli.accounts:authenticate", "get and keep a token"),
     "edit_config": ("camtrail.cli.accounts:edit_config", "edit profiles, or a configuration file of the older tools"),
 }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import textwrap
 import time
@@ -41,6 +42,7 @@ __all__ = [
 
 _MOST_ROWS = 20
 _QUIET_START_S = 0.7
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 class Run:
@@ -171,8 +173,12 @@ def verb(
     many: bool = True,
     metavar: str = "PATH",
     required: bool = True,
+    takes_numbers: bool = False,
 ) -> Callable[[Callable[[Run, tuple[str, ...], dict[str, Any]], int]], click.Command]:
-    """A command out of a function of (run, paths, values) that returns the exit code."""
+    """A command out of a function of (run, paths, values) that returns the exit code.
+
+    `takes_numbers`: a word such as `-122.6` is an argument, no option.
+    """
 
     def made(body: Callable[[Run, tuple[str, ...], dict[str, Any]], int]) -> click.Command:
         def call(**values: Any) -> int:
@@ -204,7 +210,7 @@ def verb(
             params=[argument, *parameters(*classes), *_COMMON],
             context_settings=SETTINGS,
         )
-        command.classes = classes
+        command.classes, command.takes_numbers = classes, takes_numbers
         return command
 
     return made
@@ -224,6 +230,7 @@ class _Verb(click.Command):
     """A command whose defaults the user's configuration may set."""
 
     classes: tuple[type[Any], ...] = ()
+    takes_numbers = False
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
@@ -252,10 +259,14 @@ class _Verb(click.Command):
             for name in (*p.opts, *p.secondary_opts)
         }
         made: list[str] = []
+        numbers: list[str] = []
         rest = iter(args)
         for arg in rest:
             if arg == "--":
-                return [*made, arg, *rest]
+                return [*made, arg, *numbers, *rest]
+            if self.takes_numbers and _NUMBER.fullmatch(arg):
+                numbers.append(arg)
+                continue
             option = fold(arg.partition("=")[0]) if arg.startswith("--") else arg
             if (
                 not arg.startswith("-")
@@ -268,12 +279,13 @@ class _Verb(click.Command):
             made.append(arg)
             if takes_value.get(option) and "=" not in arg and (value := next(rest, None)) is not None:
                 made.append(value)
-        return made
+        return [*made, "--", *numbers] if numbers else made
 
 
 def all_classes(mine: Iterable[type[Any]]) -> list[type[Any]]:
     """Every option dataclass of every verb: what a configuration may set."""
     from camtrail.app.dates_options import DatesOptions
+    from camtrail.app.download_options import DownloadOptions
     from camtrail.app.export import ExportOptions
     from camtrail.app.labels_options import JobsOptions, LabelsOptions, ServerOptions
     from camtrail.app.mapillary_options import ToolOptions
@@ -288,6 +300,7 @@ def all_classes(mine: Iterable[type[Any]]) -> list[type[Any]]:
 
     written = (
         DatesOptions,
+        DownloadOptions,
         WriteOptions,
         ImportMetaOptions,
         UndoOptions,

@@ -605,6 +605,14 @@ class Part:
         except OSError as e:  # some file systems tell here that they are full
             raise _storage_error(self.path, e) from e
 
+    def place(self, path: str) -> None:
+        """Gives it its last name, in place of what was there, all at once; after a power cut it may be neither."""
+        self.close()
+        try:
+            self._fs.rename(self.path, path)
+        except OSError as e:
+            raise _storage_error(path, e) from e
+
     def remove(self) -> None:
         """Takes the file away; one that is not there is fine."""
         self.close()

@@ -43,6 +43,7 @@ Form: TypeAlias = Literal["text", "Bag", "Seq", "Alt", "other"]
 NAMESPACES: Mapping[str, str] = {
     "dc": "http://purl.org/dc/elements/1.1/",
     "dcterms": "http://purl.org/dc/terms/",
+    "GPano": "http://ns.google.com/photos/1.0/panorama/",
     "digiKam": "http://www.digikam.org/ns/1.0/",
     "dwc": "http://rs.tdwg.org/dwc/index.htm",
     "exif": "http://ns.adobe.com/exif/1.0/",

@@ -1,0 +1,580 @@
+"""Mapillary's images into a folder: those of an area or of lists, each once, and proof of what is there.
+
+What was fetched stands in the folder's own state, by service, image and size. A run that was stopped goes on: what it
+had fetched is not fetched again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from itertools import islice
+from random import Random
+from typing import Any, TypeVar
+
+from camtrail.app.context import Context, Transfer
+from camtrail.app.download_files import Staged, place_of, stage, staged_in
+from camtrail.app.download_options import DownloadOptions
+from camtrail.app.process import Result
+from camtrail.app.state import FOLDER, absolute
+from camtrail.catalog.downloads import Download, Downloads
+from camtrail.core.errors import (
+    Failure,
+    FolderBusy,
+    InputError,
+    QuotaExceeded,
+    ServiceError,
+    StorageError,
+    UsageError,
+)
+from camtrail.core.names import shown
+from camtrail.metadata.safeio import Part
+from camtrail.services.mapillary.client import MOST_AT_ONCE, Client
+from camtrail.services.mapillary.images import Image, damage
+from camtrail.steps import id_lists, tiling
+from camtrail.steps.id_lists import IdList
+from camtrail.transfer.fetch import Fetched, discard, fetch
+from camtrail.transfer.http import Http
+from camtrail.transfer.pace import Pace
+from camtrail.transfer.queue import Again, Queue
+from camtrail.transfer.retry import SHORTEST_QUOTA_S, Backoff, Gone, TooMuch, patiently
+
+__all__ = [
+    "Downloaded",
+    "Service",
+    "download_images",
+    "download_sequences",
+    "image_of",
+    "lists_of",
+    "locked",
+    "state_path",
+]
+
+R = TypeVar("R")
+
+log = logging.getLogger(__name__)
+
+_STATE = "downloads.sqlite"
+_PARTS = "parts"
+_BACKOFF = Backoff(first_s=0.005, factor=4.0)
+_RENEWALS = 3  # new addresses for one image
+_SERVED = {"320": "1024", "640": "1024"}  # the next larger picture that the service has
+_SMALLEST_DEG = 0.0006  # of a box that is cut further
+_LIST_SUFFIXES = (".txt", ".csv")
+_MOST_LIST_BYTES = 1 << 28
+_SHARE = 4  # so many times longer than the last commit took nothing is written down
+_UNKNOWN = "unknown"  # folder of images that belong to no sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """How the service is reached."""
+
+    client: Client
+    http: Http  # for pictures, wherever the service says that they are
+    origin: str
+
+
+@dataclass(slots=True)
+class Downloaded:
+    """What a download came to."""
+
+    result: Result
+    folder: str
+    size: str
+    served: str  # that the service was asked for
+    counts: Counter[str] = field(default_factory=Counter)  # fetched, there before, unknown, failed
+    lists: IdList | None = None
+    size_bytes: int = 0  # of the pictures that were fetched
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    image: str
+    sequence: str | None
+    lat_deg: float
+    lon_deg: float
+
+
+def state_path(folder: str) -> str:
+    """The state of a folder of downloads."""
+    return f"{absolute(folder)}/{FOLDER}/{_STATE}"
+
+
+def download_images(
+    edges: Sequence[float], options: DownloadOptions, service: Service, context: Context
+) -> Downloaded:
+    """The first images that are found in an area, at most `max_results`.
+
+    Parameters
+    ----------
+    edges : least and greatest latitude, least and greatest longitude, degrees
+
+    Raises
+    ------
+    UsageError
+        The edges are those of no area.
+    ServiceError
+        The area cannot be searched.
+    """
+    boxes = tiling.area(*edges)
+    size = options.picture_size or "1024"
+    with _opened(
+        "mapillary download_images", options.output or "downloaded", size, options, service, context
+    ) as run:
+        found = _search(boxes, options.max_results, run)
+        run.fetch([_Wanted(i.id, i.sequence, math.nan, math.nan) for i in found])
+        if len(found) >= options.max_results:
+            run.done.result.notes.append(
+                f"the area has {options.max_results} images or more; --max_results says how many are taken"
+            )
+    return run.done
+
+
+def download_sequences(
+    names: Sequence[str], options: DownloadOptions, service: Service, context: Context
+) -> Downloaded:
+    """The images of lists, of whole sequences, or of both.
+
+    Parameters
+    ----------
+    names : files with ids, folders of such files, ids of sequences
+
+    Raises
+    ------
+    InputError
+        A file is not there or no list, or lists contradict each other.
+    ServiceError
+        The images of a sequence cannot be asked for.
+    """
+    lists = lists_of(names, context)
+    size = options.picture_size or "original"
+    with _opened(
+        "mapillary download_sequences", options.output or "downloads", size, options, service, context
+    ) as run:
+        wanted = [
+            _Wanted(*row)
+            for row in zip(
+                lists.image.tolist(), lists.sequence.tolist(), lists.lat_deg.tolist(), lists.lon_deg.tolist()
+            )
+        ]
+        known = {w.image for w in wanted}
+        for sequence in lists.whole.tolist():
+            ids = run.asked(partial(service.client.image_ids, sequence))
+            if not ids:
+                run.fail(
+                    f"sequence {sequence}", "unknown", "the service knows no such sequence", "check the id"
+                )
+            wanted += [_Wanted(i, sequence, math.nan, math.nan) for i in ids if i not in known]
+            known.update(ids)
+        run.fetch(wanted)
+        run.done.lists = lists
+        run.done.result.notes += [f"{note.count:,} {note.reason}" for note in lists.notes]
+    return run.done
+
+
+def lists_of(names: Sequence[str], context: Context) -> IdList:
+    """What files, folders of files and ids name. Raises InputError."""
+    lists: list[IdList] = []
+    for name in names:
+        try:
+            entry = context.fs.entry(name)
+        except InputError:
+            if not (id_lists.is_sequence_id(name) and "/" not in name):
+                raise
+            lists.append(id_lists.parse(name.encode(), name))
+            continue
+        paths = list(_lists_below(entry.path, context)) if entry.kind == "folder" else [name]
+        if not paths:
+            raise InputError(
+                name, "has no list in it", f"name files that end with {' or '.join(_LIST_SUFFIXES)}"
+            )
+        lists += [_parsed(path, context) for path in paths]
+    return id_lists.joined(lists)
+
+
+def _lists_below(folder: str, context: Context) -> Iterator[str]:
+    for entry in context.fs.entries(folder):
+        if entry.name.startswith("."):
+            continue
+        if entry.kind == "folder":
+            yield from _lists_below(entry.path, context)
+        elif entry.kind == "file" and entry.name.lower().endswith(_LIST_SUFFIXES):
+            yield entry.path
+
+
+def _parsed(path: str, context: Context) -> IdList:
+    with context.fs.source(path) as source:
+        if source.size > _MOST_LIST_BYTES:
+            raise InputError(
+                path, "is too large for a list of ids", "name a text file with one id or image a line"
+            )
+        return id_lists.parse(source.read_at(0, source.size), path)
+
+
+def _search(boxes: Sequence[tiling.Box], most: int, run: _Run) -> list[Image]:
+    """Images of an area, box by box from its south-west, until there are enough."""
+    found: dict[str, Image] = {}
+    for whole in boxes:
+        waiting = list(tiling.boxes(whole))[::-1]
+        total = len(waiting)
+        while waiting and len(found) < most:
+            box = waiting.pop()
+            run.context.progress("searching", max(0, total - len(waiting)), total)
+            try:
+                images = run.asked(partial(run.service.client.images_in, box, run.served))
+            except TooMuch:
+                if box.max_lat_deg - box.min_lat_deg > _SMALLEST_DEG:
+                    waiting += tiling.quarters(box)[::-1]
+                    continue
+                images = _of_tiles(box, run)
+            for image in images:
+                found.setdefault(image.id, image)
+    return list(islice(found.values(), most))
+
+
+def _of_tiles(box: tiling.Box, run: _Run) -> list[Image]:
+    """What map tiles show of a box of which the service gives no list."""
+    ids: dict[str, None] = {}
+    for z, x, y in tiling.tiles(box):
+        for image in run.asked(partial(run.service.client.tile, z, x, y)):
+            is_inside = box.min_lat_deg <= image.lat_deg <= box.max_lat_deg
+            if is_inside and box.min_lon_deg <= image.lon_deg <= box.max_lon_deg:
+                ids[image.id] = None
+    names = list(ids)
+    found: list[Image] = []
+    for at in range(0, len(names), MOST_AT_ONCE):
+        part = names[at : at + MOST_AT_ONCE]
+        found += run.asked(partial(run.service.client.images, part, run.served)).values()
+    return found
+
+
+@contextmanager
+def _opened(
+    command: str, output: str, size: str, options: DownloadOptions, service: Service, context: Context
+) -> Iterator[_Run]:
+    """A folder of downloads, ours alone while the block runs. Raises FolderBusy, StorageError, UsageError."""
+    folder = absolute(output)
+    try:
+        if context.fs.entry(folder).kind != "folder":
+            raise UsageError(f"{shown(output)}: is no folder", "name another one with -o")
+    except InputError:
+        pass
+    parts = f"{folder}/{FOLDER}/{_PARTS}"
+    try:
+        context.fs.make_folder(parts)
+    except OSError as e:
+        raise StorageError(
+            f"{shown(output)}: cannot be made ({e.strerror})", "name another one with -o"
+        ) from e
+    with locked(output, options.wait, context), Downloads(state_path(folder)) as downloads:
+        started_s = context.clock.monotonic_s()
+        run = _Run(command, output, folder, parts, size, downloads, options, service, context)
+        yield run
+        run.done.result.elapsed_s = context.clock.monotonic_s() - started_s
+
+
+@contextmanager
+def locked(folder: str, wait: bool, context: Context) -> Iterator[None]:
+    """A folder of downloads, ours alone while the block runs. Raises FolderBusy, StorageError."""
+    with ExitStack() as stack:
+        for seconds in (1.0, 86400.0) if wait else (1.0,):
+            if stack.enter_context(context.fs.lock(f"{state_path(folder)}.lock", seconds)):
+                yield
+                return
+            if wait:
+                log.warning("another run downloads into %s; waiting for its end", shown(folder))
+        raise FolderBusy(f"{shown(folder)}: another run downloads into it", "let it end, or give --wait")
+
+
+@dataclass(slots=True, eq=False)
+class _Task:
+    """Images that are to be looked up, or one that is to be fetched."""
+
+    ids: list[str]
+    image: Image | None = None
+    failed: int = 0  # attempts in a row
+    renewed: int = 0
+
+
+class _Run:
+    def __init__(
+        self,
+        command: str,
+        output: str,
+        folder: str,
+        parts: str,
+        size: str,
+        downloads: Downloads,
+        options: DownloadOptions,
+        service: Service,
+        context: Context,
+    ) -> None:
+        self.folder, self.parts, self.size = folder, parts, size
+        self.served = _SERVED.get(size, size)
+        self.width_px = int(size) if size in _SERVED else None
+        self.downloads, self.options, self.service, self.context = downloads, options, service, context
+        self.done = Downloaded(Result(command, paths=[output]), folder, size, self.served)
+        self.random = Random()  # noqa: S311 - spreads waiting, keeps no secret
+        self.wanted: dict[str, _Wanted] = {}
+        self.said: dict[str, Image] = {}
+        self.ready: list[tuple[Staged, str]] = []  # with the part that each was made of
+        self.rows: list[Download] = []
+        self.folders: set[str] = set()
+        self.kept_s = 0.0  # not before the next commit
+        self.left = 0
+
+    def asked(self, call: Callable[[], R]) -> R:
+        """What a call returns that may be made several times."""
+        return patiently(
+            call, clock=self.context.clock, random=self.random, attempts=min(5, self.options.max_attempts),
+            most_wait_s=self.options.max_wait_s,
+        )  # fmt: skip
+
+    def fail(self, item: str, code: str, message: str, hint: str = "") -> None:
+        """One more failure of the run."""
+        self.done.result.failures.append(Failure(item, code, message, hint))
+
+    def fetch(self, wanted: Sequence[_Wanted]) -> None:
+        """Everything that is not there yet."""
+        self.wanted = {w.image: w for w in wanted}
+        origin, size = self.service.origin, self.size
+        self.downloads.want(origin, size, [(w.image, w.sequence, w.lat_deg, w.lon_deg) for w in wanted])
+        self._adopt()
+        known = self.downloads.found(origin, size, list(self.wanted))
+        todo = [w.image for w in wanted if not self._is_there(known[w.image])]
+        self.done.counts["there before"] = len(wanted) - len(todo)
+        self.left = len(todo)
+        if todo:
+            self._fetch(todo)
+        self.done.counts = +self.done.counts
+
+    def _adopt(self) -> None:
+        """Takes what a run that was stopped had ready."""
+        ready = staged_in(self.context.fs, self.parts)
+        mine = [s for s in ready if s.size == self.size]
+        known = self.downloads.found(self.service.origin, self.size, [s.image for s in mine])
+        for staged in ready:
+            row = known.get(staged.image) if staged.size == self.size else None
+            said = image_of(row.said) if row is not None else None
+            if row is None or said is None:
+                Part(self.context.fs, staged.path).remove()
+                continue
+            self.said[staged.image] = said
+            part = self._part(staged.image)
+            self.ready.append((staged, part))
+            self.rows.append(self._row(staged, row.sequence, row.lat_deg, row.lon_deg))
+        self._keep()
+
+    def _is_there(self, row: Download) -> bool:
+        """Whether an image lies in the folder as it was written."""
+        if row.state != "fetched" or row.path is None:
+            return False
+        try:
+            return self.context.fs.status(f"{self.folder}/{row.path}").size_bytes == row.size_bytes
+        except OSError:
+            return False
+
+    def _fetch(self, todo: list[str]) -> None:
+        batches = (_Task(todo[at : at + MOST_AT_ONCE]) for at in range(0, len(todo), MOST_AT_ONCE))
+        clock = self.context.clock
+        pace = Pace(clock, longest_s=self.options.max_wait_s, limit=max(12, self.options.max_attempts))
+        queue: Queue[_Task, Any] = Queue(
+            self._step,
+            workers=self.options.connections,
+            clock=clock,
+            pace=pace,
+            tasks=batches,
+            on_stop=self._cut,
+        )
+        try:
+            for task, answer in queue:
+                self._end(task, answer, queue)
+                if clock.monotonic_s() >= self.kept_s:
+                    self._keep()
+        finally:
+            queue.stop()
+            self._keep()
+
+    def _cut(self) -> None:
+        self.service.client.close()
+        self.service.http.close()
+
+    def _step(self, task: _Task) -> Any:
+        """One attempt, in a thread."""
+        try:
+            if task.image is None:
+                return self.service.client.images(task.ids, self.served)
+            return self._fetched(task.image)
+        except Gone as e:
+            if task.image is None or task.renewed >= _RENEWALS:
+                raise
+            task.renewed += 1
+            task.image = self.asked(lambda: self.service.client.image(task.ids[0], self.served))
+            return Again(0.0, error=e, gained=True)
+        except ServiceError as e:
+            task.failed += 1
+            if not e.retryable or task.failed >= self.options.max_attempts:
+                raise
+            pause_s = 0.0
+            if isinstance(e, QuotaExceeded):
+                pause_s = SHORTEST_QUOTA_S if e.retry_after_s is None else e.retry_after_s
+            return Again(_BACKOFF.delay_s(task.failed, self.random), pause_s, e)
+
+    def _fetched(self, image: Image) -> tuple[Staged, str]:
+        """One picture, ready for its last name."""
+        assert image.url is not None
+        part = self._part(image.id)
+        fs = self.context.fs
+        fetched: Fetched = fetch(self.service.http, image.url, fs, part, damage=damage)
+        wanted = self.wanted[image.id]
+        place = place_of(image, wanted.lat_deg, wanted.lon_deg)
+        staged = stage(
+            fs, part, self.parts, self.size, fetched, image, place, self.width_px, self.options.raw
+        )
+        return staged, part
+
+    def _part(self, image: str) -> str:
+        return f"{self.parts}/{image}_{self.served}.jpg"
+
+    def _end(self, task: _Task, answer: Any, queue: Queue[_Task, Any]) -> None:
+        if task.image is None:
+            self._looked_up(task, answer, queue)
+        elif isinstance(answer, Failure):
+            self._lost(task.ids[0], answer)
+        else:
+            staged, part = answer
+            wanted = self.wanted[staged.image]
+            self.ready.append((staged, part))
+            self.rows.append(self._row(staged, wanted.sequence, wanted.lat_deg, wanted.lon_deg))
+            self.done.counts["fetched"] += 1
+            self.done.size_bytes += staged.served_bytes
+            self._passed()
+
+    def _looked_up(self, task: _Task, answer: Any, queue: Queue[_Task, Any]) -> None:
+        if isinstance(answer, Failure):
+            for image in task.ids:
+                self._lost(image, answer)
+            return
+        rows = []
+        for id in task.ids:
+            image = answer.get(id)
+            if image is None:
+                self._missing(id)
+                continue
+            self.said[id] = image
+            wanted = self.wanted[id]
+            if wanted.sequence is None and image.sequence and id_lists.is_sequence_id(image.sequence):
+                wanted = self.wanted[id] = dataclasses.replace(wanted, sequence=image.sequence)
+            rows.append(self._known(id, "wanted"))
+            if image.url is None:
+                failure = Failure(
+                    id,
+                    "picture",
+                    f"the service has no picture of {self.served}",
+                    "ask for another --image_size",
+                )
+                self._lost(id, failure)
+            else:
+                queue.add(_Task([id], image))
+        self.downloads.put(self.service.origin, self.size, rows)
+
+    def _known(self, id: str, state: str, message: str = "") -> Download:
+        """The row of an image of which there is no file."""
+        wanted = self.wanted[id]
+        return Download(
+            image=id, sequence=wanted.sequence, lat_deg=wanted.lat_deg, lon_deg=wanted.lon_deg, state=state,
+            said=_said(self.said.get(id)), message=message,
+        )  # fmt: skip
+
+    def _missing(self, id: str) -> None:
+        self.rows.append(self._known(id, "missing", "the service does not know it"))
+        self.done.counts["unknown"] += 1
+        self.fail(f"image {id}", "unknown", "the service does not know it", "it may have been deleted")
+        self._passed()
+
+    def _lost(self, id: str, failure: Failure[Any]) -> None:
+        if failure.code == Gone.code:
+            self._missing(id)
+            return
+        self.rows.append(self._known(id, "failed", failure.message))
+        self.done.counts["failed"] += 1
+        self.done.result.failures.append(failure.at(f"image {id}"))
+        self._passed()
+
+    def _passed(self) -> None:
+        done = sum(self.done.counts[name] for name in ("fetched", "unknown", "failed"))
+        self.context.transferred(Transfer("downloading", done, self.left, self.done.size_bytes, 0))
+
+    def _row(self, staged: Staged, sequence: str | None, lat_deg: float, lon_deg: float) -> Download:
+        digest, size_bytes = self._digest(staged.path)
+        return Download(
+            image=staged.image, sequence=sequence, lat_deg=lat_deg, lon_deg=lon_deg, state="fetched",
+            path=f"{sequence or _UNKNOWN}/{staged.image}.jpg", size_bytes=size_bytes, sha256=digest,
+            served_bytes=staged.served_bytes, served_sha256=bytes.fromhex(staged.served_sha256),
+            said=_said(self.said.get(staged.image)), message=staged.note,
+        )  # fmt: skip
+
+    def _digest(self, path: str) -> tuple[bytes, int]:
+        digest, at = sha256(), 0
+        with self.context.fs.source(path) as source:
+            while piece := source.read_at(at, 1 << 20):
+                digest.update(piece)
+                at += len(piece)
+        return digest.digest(), at
+
+    def _keep(self) -> None:
+        """Writes down what became of images, then gives those that are ready their last names."""
+        rows, self.rows = self.rows, []
+        ready, self.ready = self.ready, []
+        if not rows:
+            return
+        clock = self.context.clock
+        before_s = clock.monotonic_s()
+        self.downloads.put(self.service.origin, self.size, rows)
+        paths = {row.image: row.path for row in rows if row.path is not None}
+        for staged, part in ready:
+            path = f"{self.folder}/{paths[staged.image]}"
+            self._make_folder(os.path.dirname(path))
+            Part(self.context.fs, staged.path).place(path)
+            discard(self.context.fs, part)
+        now_s = clock.monotonic_s()
+        self.kept_s = now_s + _SHARE * (now_s - before_s)
+
+    def _make_folder(self, folder: str) -> None:
+        if folder not in self.folders:
+            try:
+                self.context.fs.make_folder(folder)
+            except OSError as e:
+                raise StorageError(
+                    f"{shown(folder)}: cannot be made ({e.strerror})", "check the disk, run again"
+                ) from e
+            self.folders.add(folder)
+
+
+def _said(image: Image | None) -> str:
+    """What the service says of an image, as it is kept; its address is good for minutes only."""
+    if image is None:
+        return ""
+    values = dataclasses.asdict(image)
+    values.pop("url")
+    return json.dumps({k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()})
+
+
+def image_of(said: str) -> Image | None:
+    """What was kept of an image; None where nothing was."""
+    if not said:
+        return None
+    values: dict[str, Any] = json.loads(said)
+    numbers = {f.name for f in dataclasses.fields(Image) if f.type == "float"}
+    filled: dict[str, Any] = {k: math.nan if v is None and k in numbers else v for k, v in values.items()}
+    return Image(**filled, url=None)

@@ -1,0 +1,128 @@
+"""`mapillary download_images`, `download_sequences` and `verify`: images of the service in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from camtrail.app.download_options import DownloadOptions
+from camtrail.cli.options import build
+from camtrail.cli.terminal import Run, show, verb
+from camtrail.core.errors import AuthError, UsageError, worst
+from camtrail.core.names import plain, shown
+
+if TYPE_CHECKING:
+    from camtrail.app.download import Downloaded, Service
+
+__all__ = ["download_images", "download_sequences", "verify"]
+
+_EDGES = "MIN_LAT MAX_LAT MIN_LON MAX_LON"
+
+
+@verb(
+    "download_images",
+    "Download images of the area between two latitudes and two longitudes, in degrees. They lie in DIR as "
+    "SEQUENCE/IMAGE.jpg, and manifest.csv tells what is known of each.",
+    DownloadOptions,
+    metavar=_EDGES,
+    takes_numbers=True,
+)
+def download_images(run: Run, words: tuple[str, ...], values: dict[str, Any]) -> int:
+    """Images of an area."""
+    from camtrail.app import download as app
+
+    options = build(DownloadOptions, values)
+    edges = [_number(word) for word in words]
+    if len(edges) != 4:
+        raise UsageError(
+            f"an area has 4 edges, and {len(edges)} are given",
+            f"give {_EDGES}, as in 45.0 45.1 -122.6 -122.5",
+        )
+    folder = options.output or "downloaded"
+    return _run(
+        run, folder, options, lambda service: app.download_images(edges, options, service, run.context)
+    )
+
+
+download_images.params[0].metavar = _EDGES
+
+
+@verb(
+    "download_sequences",
+    "Download the images that lists name: files of ids, folders of such files, or ids of sequences. Lists with places "
+    "and pairs, as of place recognition, also get tables of pairs and sequences.",
+    DownloadOptions,
+    metavar="FILE_OR_FOLDER",
+)
+def download_sequences(run: Run, names: tuple[str, ...], values: dict[str, Any]) -> int:
+    """Images of lists."""
+    from camtrail.app import download as app
+
+    options = build(DownloadOptions, values)
+    app.lists_of(names, run.context)  # a list that is none is told before anybody is asked for a token
+    folder = options.output or "downloads"
+    return _run(
+        run, folder, options, lambda service: app.download_sequences(names, options, service, run.context)
+    )
+
+
+@verb(
+    "verify",
+    "Read all downloaded images at DIR again, and name what is missing or damaged.",
+    many=False,
+    metavar="DIR",
+)
+def verify(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
+    """Whether files are what was written."""
+    from camtrail.app import download_tables as app
+
+    done = app.verify(paths[0], run.context)
+    counts = dict(done.counts)
+    summary = "\n".join(f"{n:9,}  {what}" for what, n in counts.items()) or "        0  images"
+    show(run, done.result, rest="--json lists all", summary=summary, is_brief=True, counts=counts)
+    return worst({f.exit_code for f in done.result.failures})
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError as e:
+        raise UsageError(f"{shown(word)}: is no number of degrees", f"give {_EDGES}") from e
+
+
+def _run(run: Run, folder: str, options: DownloadOptions, body: Callable[[Service], Downloaded]) -> int:
+    """One download, its tables, and what it came to."""
+    from camtrail.app.download_tables import check_tables, write_tables
+
+    check_tables(folder, options.force, run.context)
+    with ExitStack() as stack:
+        service = _service(run, options, stack)
+        done = body(service)
+        write_tables(done, service.origin, run.context)
+    counts = dict(done.counts)
+    summary = "\n".join(f"{n:9,}  {what}" for what, n in counts.items()) or "        0  images"
+    show(
+        run, done.result, rest="manifest.csv lists all", summary=summary, is_brief=True, counts=counts,
+        folder=plain(done.folder), bytes=done.size_bytes,
+    )  # fmt: skip
+    return worst({f.exit_code for f in done.result.failures})
+
+
+def _service(run: Run, options: DownloadOptions, stack: ExitStack) -> Service:
+    """The service as environment and configuration say it. Raises AuthError where there is no token."""
+    from camtrail.app.download import Service
+    from camtrail.app.mapillary_service import open_client, open_pictures
+    from camtrail.cli.accounts import access_of_environment
+
+    accounts, base_url, client_token = access_of_environment()
+    profile = accounts.find(options.user_name) if options.user_name else accounts.only()
+    token = accounts.token(profile, accounts.origin) or client_token
+    if token is None:
+        raise AuthError(
+            "there is no token for Mapillary", "set MAPILLARY_TOKEN, or run camtrail mapillary authenticate"
+        )
+    client = open_client(base_url, token, run.context.clock, options.connections)
+    stack.callback(client.close)
+    pictures = stack.enter_context(open_pictures(base_url, run.context.clock, options.connections))
+    return Service(client, pictures, accounts.origin)
