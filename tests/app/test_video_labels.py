@@ -29,7 +29,7 @@ from camtrail.app.video_labels import (
     check_outputs,
     labels,
     outputs_of,
-    own_hashes,
+    own_videos,
     rendered,
     search_text,
     white_list,
@@ -216,7 +216,7 @@ class TestFilter:
 
     def test_without_filter_all_that_is_found_stays(self, fetch):
         with Cloud(*(image(t, "dog", OTHER) for t in self.TIMES)) as cloud:
-            done = fetch(cloud, own=frozenset({HASH}), no_filter=True)
+            done = fetch(cloud, own={HASH: "a.mp4"}, no_filter=True)
         assert [row[0] for row in seen(done)] == list(self.TIMES[2:])
         assert cloud.asked[0]["date"] == "2016-10-09T12:00:00+00:00" and done.result.notes == []
 
@@ -226,7 +226,7 @@ class TestFilter:
             image("12:00:04.000", "owl", HASH.upper(), OTHER),
         ]  # fmt: skip
         with Cloud(*found) as cloud:
-            done = fetch(cloud, own=frozenset({HASH}))
+            done = fetch(cloud, own={HASH: "a.mp4"})
         assert [m.labels[-1] for m in done.found.marks] == ["dog", "owl"]
         assert [m.source_hash for m in done.found.marks] == [HASH, HASH]
         assert done.result.notes == ["pictures with labels left out because they belong to other imports: 2"]
@@ -446,25 +446,31 @@ class TestOutputs:
         assert documents[0] == documents[1]
 
 
-class TestOwnHashes:
+SERVER = "https://www.camio.com"
+
+
+class TestOwnVideos:
     def test_the_file_of_the_import_knows_them(self, tmp_path):
         path = tmp_path / "import.sqlite"
         with Imports(str(path)) as imports:
             service = imports.service("camio", "https://www.camio.com")
-            rows = [Stored("uploaded", {"key": key, "job_id": j}) for key, j in ((HASH, "J1"), (OTHER, "J2"))]
+            rows = [
+                Stored("uploaded", {"key": key, "job_id": j, "relative_name": f"{j}.mp4"})
+                for key, j in ((HASH, "J1"), (OTHER, "J2"))
+            ]
             imports.put(service, rows, 0.0)
         options = LabelsOptions(storage=str(path))
-        assert own_hashes("J1", options, Context()) == {HASH}
-        assert own_hashes("J9", options, Context()) is None
+        assert own_videos("J1", options, SERVER, Context()) == {HASH: "J1.mp4"}
+        assert own_videos("J9", options, SERVER, Context()) is None
 
     def test_a_file_that_is_not_there_or_none_of_an_import_is_an_error(self, tmp_path):
         options = LabelsOptions(storage=str(tmp_path / "import.sqlite"))
         with pytest.raises(InputError):
-            own_hashes("J1", options, Context())
+            own_videos("J1", options, SERVER, Context())
         assert not (tmp_path / "import.sqlite").exists()
         (tmp_path / "import.sqlite").write_bytes(b"no database" * 100)
         with pytest.raises(CatalogError):
-            own_hashes("J1", options, Context())
+            own_videos("J1", options, SERVER, Context())
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ __all__ = [
     "check_outputs",
     "labels",
     "outputs_of",
-    "own_hashes",
+    "own_videos",
     "rendered",
     "search_text",
     "white_list",
@@ -185,10 +185,10 @@ def _texts(text: str) -> set[str]:
     return {v.strip() for v in value if v.strip()}
 
 
-def own_hashes(
+def own_videos(
     job_id: str, options: LabelsOptions, server_url: str, context: Context
-) -> frozenset[str] | None:
-    """SHA-1 in hex of the job's videos; None where they are not known here.
+) -> dict[str, str] | None:
+    """Names of the job's videos by their SHA-1 in hex; None where they are not known here.
 
     They stand in the state file of the import: that of the options, else the one that this user imported with.
 
@@ -205,7 +205,7 @@ def own_hashes(
     if options.storage:
         context.fs.entry(options.storage)  # a file that is not there would be made
     with Imports(storage) as imports:
-        return imports.hashes_of_job(job_id) or None
+        return imports.videos_of_job(job_id) or None
 
 
 def _storage(job_id: str, server_url: str, context: Context) -> str | None:
@@ -225,14 +225,14 @@ def labels(
     client: Client,
     context: Context,
     *,
-    own: frozenset[str] | None = None,
+    own: Mapping[str, str] | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Labels:
     """The labels of a job. An error after the first page leaves what was fetched, and stands in the failures.
 
     Parameters
     ----------
-    own : SHA-1 of the job's videos; None where they are not known
+    own : names of the job's videos by SHA-1; None where they are not known
     say : told how far the service is, while it is waited for
 
     Raises
@@ -385,13 +385,14 @@ class _Selection:
         job: Job,
         options: LabelsOptions,
         wanted: frozenset[str] | None,
-        own: frozenset[str] | None,
+        own: Mapping[str, str] | None,
         images: Mapping[str, Image],
     ) -> None:
         self._cameras = cameras_of(job)
         self._options = options
         self._wanted = wanted
         self._own = None if options.no_filter else own
+        self._names = own or {}
         self._images = images.values()
         first, last = (None, None) if options.no_filter else span_of(job)
         self._first = first - _BEFORE if first else None
@@ -409,7 +410,7 @@ class _Selection:
                 timeless += bool(labels)
             elif not self._is_inside(when):
                 outside += bool(labels)
-            elif self._own is not None and labels and not self._own & _hashes(labels):
+            elif self._own is not None and labels and self._own.keys().isdisjoint(_hashes(labels)):
                 foreign += 1
             elif labels and (self._wanted is None or labels & self._wanted):
                 mark = marks.setdefault((image.date, image.source), _Mark(when))
@@ -451,7 +452,8 @@ class _Selection:
         event_id = min(mark.event_ids, default=None)
         event = events[event_id] if event_id else None
         hashes = _hashes(mark.labels)
-        known = sorted(hashes & self._own if self._own and hashes & self._own else hashes)
+        names = self._names
+        known = sorted(hashes & names.keys() or hashes)
         kept = mark.labels
         if self._options.strip_source_labels:
             kept = {label for label in kept if kind_of(label) != "source"}
@@ -467,7 +469,7 @@ class _Selection:
             latest=event.latest[1] if event else time,
             labels=tuple(sorted(kept)),
             source_hash=known[0] if known else None,
-            source_name=None,
+            source_name=names.get(known[0]) if known else None,
         )
 
 

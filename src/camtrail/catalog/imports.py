@@ -184,10 +184,11 @@ class Imports:
         ]
         return sorted(found, key=lambda row: str(row[2].record.get("filename", "")))
 
-    def hashes_of_job(self, job_id: str) -> frozenset[str]:
-        """The SHA-1 of each content of a job; none where the job is not known here."""
-        rows = self._file.read("SELECT sha1 FROM videos WHERE job = ?", (plain(job_id),))
-        return frozenset(sha1.hex() for (sha1,) in rows)
+    def videos_of_job(self, job_id: str) -> dict[str, str]:
+        """The name of each video of a job below the imported folder, by SHA-1; none where the job is not known here."""
+        rows = self._file.read("SELECT sha1, record FROM videos WHERE job = ?", (plain(job_id),))
+        found = (self._typed(row, bytes, str) for row in rows)
+        return {sha1.hex(): str(self._object(record).get("relative_name") or "") for sha1, record in found}
 
     def _typed(self, row: Sequence[Any], *types: type) -> Sequence[Any]:
         try:

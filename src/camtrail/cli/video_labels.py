@@ -90,7 +90,7 @@ def labels(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
     if is_piped and run.json:
         raise UsageError("--json and - both want standard output", "give a file for one of them")
     app.check_outputs(outputs, options.force, run.context)
-    own = app.own_hashes(job_id, options, _server(values), run.context)
+    own = app.own_videos(job_id, options, _server(values), run.context)
 
     def say(text: str) -> None:
         if not run.quiet:
