@@ -128,20 +128,21 @@ class HookFile:
         return [call[0] for call in self.calls("taken")]
 
 
+def hook_file(folder: Path, text: str, name: str = "my_hooks.py") -> HookFile:
+    """Writes a file of hooks; `note` and `is_switched` are there for it."""
+    switches = folder / "switches"
+    switches.mkdir(exist_ok=True)
+    (folder / "hooks").mkdir(mode=0o755, exist_ok=True)
+    path = folder / "hooks" / name
+    path.write_text(NOTES + textwrap.dedent(text))
+    path.chmod(0o644)
+    return HookFile(path, folder / "calls.jsonl", switches)
+
+
 @pytest.fixture
 def hooks(tmp_path: Path) -> Callable[..., HookFile]:
-    """Writes a file of hooks; `note` and `is_switched` are there for it."""
-
-    def make(text: str, name: str = "my_hooks.py") -> HookFile:
-        switches = tmp_path / "switches"
-        switches.mkdir(exist_ok=True)
-        (tmp_path / "hooks").mkdir(mode=0o755, exist_ok=True)
-        path = tmp_path / "hooks" / name
-        path.write_text(NOTES + textwrap.dedent(text))
-        path.chmod(0o644)
-        return HookFile(path, tmp_path / "calls.jsonl", switches)
-
-    return make
+    """Writes files of hooks."""
+    return lambda *arguments: hook_file(tmp_path, *arguments)
 
 
 TWO = """

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from camtrail.app.context import Context
 from camtrail.app.video import rows_of
 from camtrail.core.errors import CamtrailError, SafetyRefusal, UsageError
 
@@ -313,7 +314,7 @@ def test_hooks_that_spoil_records_spoil_no_state(bad, hooks, imported, folder):
     done = imported(file)
     assert dict(done.counts) == {"sent before": 3} and done.result.failures == []
     assert sorted(file.posted()) == [name_of(n) for n in range(3)]
-    stored = {row.record["key"]: row.record for _, _, row in rows_of(done.storage)}
+    stored = {row.record["key"]: row.record for _, _, row in rows_of(done.storage, Context())}
     assert stored.keys() == {sha1(video(n)) for n in range(3)}
     assert all(r["size"] == len(video()) and r["camera"] == "CAM" for r in stored.values())
 
@@ -384,7 +385,7 @@ def test_a_class_is_as_good_as_functions(hooks, imported):
         ("is too dark", 3, False),
         ("is busy", 5, True),
     ]
-    assert {row.state for *_, row in rows_of(done.storage)} == {"refused", "failed", "registered"}
+    assert {row.state for *_, row in rows_of(done.storage, Context())} == {"refused", "failed", "registered"}
     file.switch("trouble", on=False)
     assert dict(imported(file).counts) == {"sent": 2, "sent before": 1}
     assert file.posted() == ["4677", "4557", "4617"]
@@ -413,7 +414,7 @@ def test_a_rehearsal_sends_nothing_and_counts_nothing(hooks, imported):
     done = imported(file, dry_run=True)
     assert dict(done.counts) == {"to send": 3}
     assert {name for name, *_ in file.calls()} == {"set_hook_data"}
-    assert rows_of(done.storage) == []
+    assert rows_of(done.storage, Context()) == []
     assert dict(imported(file).counts) == {"sent": 3}
     assert dict(imported(file, dry_run=True).counts) == {"sent before": 3}
 

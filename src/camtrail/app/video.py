@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -128,8 +128,14 @@ def data_of(box: BoxOptions, context: Context) -> HookData:
     return hook_data(box.hook_data_json or None, box.hook_data_json_file or None, context.fs)
 
 
-def rows_of(storage: str) -> list[tuple[str, str, Stored]]:
-    """All that a state file knows, by file name. Raises CatalogError, StorageError."""
+def rows_of(storage: str, context: Context) -> list[tuple[str, str, Stored]]:
+    """All that a state file knows, by file name; none where there is no file. Raises CatalogError, StorageError."""
+    try:
+        context.fs.status(storage)
+    except FileNotFoundError:
+        return []
+    except OSError:
+        pass  # opening it says why
     with Imports(storage) as imports:
         return imports.rows()
 
@@ -275,15 +281,14 @@ class _Import:
 
     def run(self) -> None:
         """All of it."""
-        found = self._found()
-        planned = self._planned(found)
-        if self.options.dry_run:
-            for record in planned:
-                self._outcome(record["key"], "to send")
-        elif self.done.has_jobs:
-            self._sent_as_jobs(list(planned))
-        else:  # nothing depends on the whole: sending begins while others are still read
-            self._send(self._with_cameras(planned))
+        with closing(self._planned(self._found())) as planned:  # it writes to the state at its end
+            if self.options.dry_run:
+                for record in planned:
+                    self._outcome(record["key"], "to send")
+            elif self.done.has_jobs:
+                self._sent_as_jobs(list(planned))
+            else:  # nothing depends on the whole: sending begins while others are still read
+                self._send(self._with_cameras(planned))
         self._told()
 
     def _found(self) -> list[Found]:
@@ -309,25 +314,26 @@ class _Import:
             self.result.notes.append(f"{count:,} video{'' if count == 1 else 's'}: {problem}")
         return found
 
-    def _planned(self, found: Sequence[Found]) -> Iterator[dict[str, Any]]:
+    def _planned(self, found: Sequence[Found]) -> Generator[dict[str, Any], None, None]:
         """The record of each content that is to be sent, in order; written down in groups."""
         group: list[dict[str, Any]] = []
         workers = self.options.workers or min(4, os.cpu_count() or 1)
         total = len(found)
-        for number, read in enumerate(read_all(found, self.imports, workers, self.context), 1):
-            self.context.progress("reading", number, total)
-            record = self._decided(read)
-            if record is None:
-                continue
-            self.all_bytes += record["size"]
-            if self.options.dry_run or not self.done.has_jobs:
-                yield record
-                continue
-            group.append(record)
-            if len(group) == _PLANNED:
-                self._put(group, "planned")
-                yield from group
-                group = []
+        with closing(read_all(found, self.imports, workers, self.context)) as reads:
+            for number, read in enumerate(reads, 1):
+                self.context.progress("reading", number, total)
+                record = self._decided(read)
+                if record is None:
+                    continue
+                self.all_bytes += record["size"]
+                if self.options.dry_run or not self.done.has_jobs:
+                    yield record
+                    continue
+                group.append(record)
+                if len(group) == _PLANNED:
+                    self._put(group, "planned")
+                    yield from group
+                    group = []
         self._put(group, "planned")
         yield from group
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -106,7 +106,9 @@ def walk(space: Workspace, context: Context) -> Walk:
     return done
 
 
-def read_all(found: Iterable[Found], imports: Imports, workers: int, context: Context) -> Iterator[Read]:
+def read_all(
+    found: Iterable[Found], imports: Imports, workers: int, context: Context
+) -> Generator[Read, None, None]:
     """Content and probe of each video, in their order; some are read ahead. What is known already is not read again."""
     with _Reader(imports, context) as reader, ThreadPoolExecutor(workers, "videos") as pool:
         ahead: deque[Future[Read]] = deque()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import sys
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -35,6 +38,7 @@ video = Verbs(
 )
 
 _BOX_PORT = "8080"
+_HOST = re.compile(r"[\w.:%-]+")  # a name, IPv4 or IPv6
 _TESTED = 20
 _MOST_ROWS = 20
 
@@ -114,6 +118,9 @@ def address_of(host: str, port: int, box_url: str) -> tuple[str | None, str | No
 
 
 def _split(text: str, what: str) -> tuple[str, int | None]:
+    text = text.strip()
+    with suppress(ValueError):
+        text = f"[{text}]" if ip_address(text).version == 6 else text
     try:
         parts = urlsplit(text if "//" in text else f"//{text}")
         host, port = parts.hostname, parts.port
@@ -121,14 +128,21 @@ def _split(text: str, what: str) -> tuple[str, int | None]:
         host, port = None, None
     if (
         not host
+        or not _HOST.fullmatch(host)
+        or port == 0
+        or not text.isprintable()
         or parts.scheme not in ("", "http")
         or parts.path.strip("/")
         or parts.query
+        or parts.fragment
         or "@" in parts.netloc
     ):
-        raise UsageError(
-            f"{shown(text)}: {what} is no address of a Box", "give HOST, HOST:PORT or http://HOST:PORT"
+        said = (
+            f"{what} is no address of a Box"
+            if "@" in text
+            else f"{shown(text)}: {what} is no address of a Box"
         )
+        raise UsageError(said, "give HOST, HOST:PORT or http://HOST:PORT")
     return host, port
 
 
@@ -143,7 +157,7 @@ def _printed(run: Run, folder: str, options: ImportOptions) -> int:
     table.writerow(
         "FILENAME CAMERA GIVEN_NAME CREATED_ON DISCOVERED_ON UPLOADED_ON STATE REASON JOB_ID SHARD_ID SHA1 HOOK SERVICE".split()
     )
-    for hook, origin, row in app.rows_of(app.storage_path(folder, options, run.context)):
+    for hook, origin, row in app.rows_of(app.storage_path(folder, options, run.context), run.context):
         names = ("filename", "camera", "given_name", "timestamp", "discovered_on", "uploaded_on")
         cells = [*(row.record.get(name) for name in names), row.state, row.reason]
         cells += [row.record.get("job_id"), row.record.get("shard_id"), row.record.get("key"), hook, origin]
