@@ -607,6 +607,35 @@ def test_register_jobs_sees_the_records_as_they_are_by_then(folder):
         assert hooks.register_jobs([("j", "0")], 20, {"a": record("a", uploaded_on="now")}).ok
 
 
+def test_what_a_call_changed_before_it_raised_is_not_lost(folder):
+    path = write(
+        folder,
+        CAMERA
+        + POST
+        + """
+def register_jobs(importer, db, jobs):
+    db["a" * 40]["registered_on"] = "now"
+    raise ValueError("the second one failed")
+""",
+    )
+    with loaded(path) as hooks:
+        hooks.start()
+        hooks.assign_job_ids({"a" * 40: record()}, [])
+        with pytest.raises(ChildFailed, match="the second one failed"):
+            hooks.register_jobs([("J", "0")], 20.0)
+        assert hooks.changes() == {"a" * 40: record(registered_on="now")}
+        assert hooks.changes() == {}
+
+
+def test_a_process_that_has_ended_has_changed_nothing(folder):
+    path = write(folder, CAMERA + "def post_video_content(*a, **k):\n    import os\n    os._exit(3)\n")
+    with loaded(path) as hooks:
+        hooks.start()
+        with pytest.raises(ChildEnded):
+            post(hooks)
+        assert hooks.changes() == {}
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

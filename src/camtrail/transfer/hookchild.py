@@ -533,6 +533,11 @@ class _Calls:
         self._db.know(records)
         return [api.register_jobs([(job, shard) for job, shard in jobs]), self._db.changed()]
 
+    def changes(self) -> dict[str, Record]:
+        """Records that differ from what the parent knows."""
+        self._api  # noqa: B018 - raises where nothing is loaded
+        return self._db.changed()
+
     def check(self, host: str | None, port: str | None) -> Any:
         """(name, ok, message) of each check."""
         answer = self._api.check(host, port)

@@ -518,6 +518,14 @@ class Hooks:
         value, changed = self._changes("register_jobs", self._ask("register_jobs", arguments, timeout_s))
         return Registered(bool(value), changed)
 
+    def changes(self) -> dict[str, Record]:
+        """What a call that raised had changed of records before; nothing where its process has ended."""
+        try:
+            changed = self._child.call("changes", {}, self._call_s)
+        except CamtrailError:
+            return {}
+        return self._changes("changes", [None, changed])[1]
+
     def check(self, host: str | None, port: str | None) -> list[Check]:
         """What they say of token, device, address and clock; empty where they offer no check."""
         answer = self._ask("check", {"host": host, "port": port})
