@@ -477,6 +477,7 @@ class _Import:
         try:
             answer = self.hooks.assign_job_ids(records, new)
         except CamtrailError as e:
+            self._changed(self.hooks.changes())
             self._stop(failure_of("job", e))
             return
         self._changed(answer.changed)
@@ -508,8 +509,9 @@ class _Import:
         try:
             posted = self.hooks.post_video_content(record, camera_id, *self.address, timeout_s)
         except CamtrailError as e:
+            self._changed(self.hooks.changes())
             failure = failure_of(typed, e)
-            self._lost_video(record, failure)
+            self._lost_video(self.known[record["key"]].record, failure)
             self._judge(failure)
             return
         self._changed(posted.changed)
@@ -541,6 +543,7 @@ class _Import:
             records = {key: stored.record for key, stored in self.known.items()}
             answer = self.hooks.register_jobs(sorted(waiting), _JOBS_S, records)
         except CamtrailError as e:
+            self._changed(self.hooks.changes())
             self._stop(failure_of("job", e))
             return
         self._changed(answer.changed)
@@ -597,7 +600,7 @@ class _Import:
             self._stop(None, failure)
         elif failure.exit_code == 5:
             self.lost += 1
-            if self.lost >= _LOST:
+            if self.lost >= _LOST or not failure.retryable:
                 self._stop(None, failure)
 
     def _stop(self, named: Failure[str] | None, why: Failure[str] | None = None) -> None:
