@@ -351,6 +351,9 @@ class CamioHook(Hook):
         if not entry_id:
             raise ServiceError(f"Camio does not know camera {shown(name)}", "run again")
         size_bytes, sha1 = int(record["size"]), str(record["key"])
+        if record.get("in_doubt") and self._has(record):
+            log.info("Camio has %s already", shown(str(record["filename"])))
+            return
         with self._fs.source(str(record["filename"])) as source:
             if source.size != size_bytes:
                 raise _changed()
@@ -364,6 +367,19 @@ class CamioHook(Hook):
                     body=body,
                 )
             )
+
+    def _has(self, record: Record) -> bool:
+        """Whether Camio has made events of a video. It may have the video and no event yet: the Box then gets it
+        again, and knows it by its hash."""
+        sha1, client = str(record["key"]), self._cloud()
+        try:
+            page = client.search(sha1, f"{record['timestamp']}+00:00", 1)
+        except AuthError:
+            raise
+        except ServiceError as e:
+            log.info("Camio does not say whether it has a video: %s", e)
+            return False
+        return any(sha1 in image.labels for image in page.images)
 
     def _posted(self, call: Callable[[], None]) -> None:
         def once() -> None:

@@ -264,7 +264,7 @@ class _Import:
         self.stopped: Failure[str] | None = None
         self.lost = 0
         self.all_bytes = 0
-        self.read_files = 0
+        self.doubted = 0
 
     def begin(self, spec: HookSpec) -> None:
         """Loads the hooks and what is known of their service."""
@@ -362,6 +362,9 @@ class _Import:
         if record is None:
             self.typed.pop(key)
             return None
+        if stored is not None and _may_be_there(stored):
+            record["in_doubt"] = True
+            self.doubted += stored.state == IN_DOUBT
         self.first[key] = record
         self.known[key] = Stored(
             stored.state if stored else "planned", record, stored.reason if stored else ""
@@ -523,6 +526,7 @@ class _Import:
             self._lost_video(record, failure)
             return
         self.lost = 0
+        record.pop("in_doubt", None)
         record["uploaded_on"] = datetime.fromtimestamp(self.context.clock.now_s(), UTC).isoformat(
             timespec="seconds"
         )
@@ -647,11 +651,21 @@ class _Import:
         self.done.videos.sort(key=lambda v: v["path"])
         counts = self.done.counts
         self.done.counts = Counter({o: counts[o] for o in OUTCOMES if counts[o]})
+        if self.doubted:
+            some = f"{self.doubted:,} video{'' if self.doubted == 1 else 's'}"
+            self.result.notes.append(
+                f"{some} may have arrived in an earlier run that was ended in between; hooks that cannot tell send again"
+            )
         left = self.done.counts["left for the next run"]
         if left and self.stopped is not None:
             self.result.notes.append(
                 f"{left:,} video{'' if left == 1 else 's'} left for the next run: {shown(self.stopped.message)}"
             )
+
+
+def _may_be_there(stored: Stored) -> bool:
+    """Whether a service may have a video of which nobody wrote down that it arrived."""
+    return stored.state in (IN_DOUBT, "failed") or bool(stored.record.get("in_doubt"))
 
 
 def _origin(address: tuple[str | None, str | None]) -> str:

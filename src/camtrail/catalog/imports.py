@@ -26,13 +26,13 @@ STATES = ("planned", "sending", "uploaded", "registered", "failed", "refused")
 planned
     It is to be sent.
 sending
-    A run began to send it, and nobody wrote down what became of it.
+    A run began to send it, and nobody wrote down what became of it: the service may have it.
 uploaded
     The service has it.
 registered
     The job it belongs to was told that it is complete.
 failed
-    The last try failed in a way that another one may not.
+    The last try failed in a way that another one may not; its answer may have been lost.
 refused
     The service does not take it.
 """
