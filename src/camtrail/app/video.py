@@ -53,6 +53,9 @@ _IMPORTED = ("uploaded", "registered")
 _STOPPING = frozenset({6, 7, 8, 9})  # exit codes: what ends a run, whichever video met it
 _OURS = frozenset({"key", "camera", "filename", "relative_name", "size"})  # in a record; hooks do not set it
 _LOST = 2  # videos in a row that the service could not be told: it is taken for gone
+_UNTOLD = frozenset(
+    {"child_ended", "child_timeout", "child_failed", "hook_answer"}
+)  # of hooks that did not say
 _CALL_S = 120.0
 _JOBS_S = 3600.0
 _BYTES_PER_S = 1e6
@@ -517,20 +520,22 @@ class _Import:
             self._lost_video(self.known[record["key"]].record, failure)
             self._judge(failure)
             return
-        self._changed(posted.changed)
-        record = self.known[record["key"]].record
+        changed = self._merged(posted.changed)
+        stored = self.known[record["key"]]
         if not posted.ok:
+            self._keep(changed)
             failure = Failure(
                 typed, "hook", "the hooks could not post it", "their log says why; run again", True
             )
-            self._lost_video(record, failure)
+            self._lost_video(stored.record, failure)
             return
         self.lost = 0
-        record.pop("in_doubt", None)
-        record["uploaded_on"] = datetime.fromtimestamp(self.context.clock.now_s(), UTC).isoformat(
+        stored.state, stored.reason = "uploaded", ""
+        stored.record.pop("in_doubt", None)
+        stored.record["uploaded_on"] = datetime.fromtimestamp(self.context.clock.now_s(), UTC).isoformat(
             timespec="seconds"
         )
-        self._put([record], "uploaded")
+        self._keep([*changed, stored])
         self.done.size_bytes += record["size"]
         self._outcome(record["key"], "sent")
 
@@ -565,7 +570,7 @@ class _Import:
         rows = [s for s in self.known.values() if s.state == "uploaded" and s.record.get("job_id")]
         for row in rows:
             row.state = "registered"
-        self.imports.put(self.service, rows, self.context.clock.now_s())
+        self._keep(rows)
         self._jobs_of(s.record for s in rows)
 
     def _jobs_of(self, records: Iterable[Mapping[str, Any]]) -> None:
@@ -576,6 +581,9 @@ class _Import:
 
     def _changed(self, changed: Mapping[str, dict[str, Any]]) -> None:
         """Keeps what the hooks wrote into records."""
+        self._keep(self._merged(changed))
+
+    def _merged(self, changed: Mapping[str, dict[str, Any]]) -> list[Stored]:
         rows = []
         for key, record in changed.items():
             stored = self.known.get(key)
@@ -583,7 +591,7 @@ class _Import:
                 continue
             stored.record.update({name: v for name, v in record.items() if name not in _OURS})
             rows.append(stored)
-        self.imports.put(self.service, rows, self.context.clock.now_s())
+        return rows
 
     def _put(self, records: Sequence[dict[str, Any]], state: str, reason: str = "") -> None:
         rows = []
@@ -591,10 +599,15 @@ class _Import:
             stored = self.known[record["key"]]
             stored.state, stored.record, stored.reason = state, record, reason
             rows.append(stored)
+        self._keep(rows)
+
+    def _keep(self, rows: Sequence[Stored]) -> None:
+        """Writes down what is known of videos, in one commit."""
         self.imports.put(self.service, rows, self.context.clock.now_s())
 
     def _lost_video(self, record: dict[str, Any], failure: Failure[str]) -> None:
-        self._put([record], "failed" if failure.retryable else "refused", failure.message)
+        is_refused = failure.exit_code == 3 and not failure.retryable and failure.code not in _UNTOLD
+        self._put([record], "refused" if is_refused else "failed", failure.message)
         self._fail(failure)
         self._outcome(record["key"], "failed", failure.message)
 
