@@ -269,7 +269,7 @@ def _read(
                     if len(group) >= _GROUP:
                         catalog.put_photos(group, _changed(group, known))
                         group = []
-                if done % 256 == 0 or done == len(items):
+                if done % 16 == 0 or done == len(items):
                     context.progress("scan", done, len(items))
                 yield row
     finally:

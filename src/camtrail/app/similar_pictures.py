@@ -152,7 +152,7 @@ def _make(
                 if len(fresh) >= _GROUP:
                     catalog.keep(STAGE, fresh)
                     fresh = {}
-                if done % 32 == 0 or done == len(missing):
+                if done % 4 == 0 or done == len(missing):
                     context.progress("pictures", done, len(missing))
     finally:
         catalog.keep(STAGE, fresh)

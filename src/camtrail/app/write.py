@@ -336,6 +336,8 @@ def _planned(task: _Task, written: Written) -> list[Plan]:
     plans: dict[str, Plan] = {}
     c = task.collection
     for i, (path, item, row) in enumerate(zip(c.photos.path.tolist(), c.items(), _rows(c.photos))):
+        if i % 16 == 0:
+            task.context.progress("plan", i, len(c))
         if item.outcome in ("unreadable", "unsupported"):
             continue
         typed = task.space.as_typed(path)

@@ -8,19 +8,19 @@ import os
 import re
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 import click
 import numpy as np
 
-from camtrail.app.context import Context, Transfer
+from camtrail.app.context import Context
 from camtrail.app.process import Result
 from camtrail.app.scan import known_sources
 from camtrail.cli.main import SETTINGS, fold
 from camtrail.cli.options import build, configured, leaves, parameters
+from camtrail.cli.progress import Bar, is_drawable
 from camtrail.core.errors import CamtrailError, Failure, InputError, UsageError, failure_of
 from camtrail.core.model import OUTCOMES
 from camtrail.core.names import plain, shown
@@ -41,8 +41,15 @@ __all__ = [
 ]
 
 _MOST_ROWS = 20
-_QUIET_START_S = 0.7
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+
+
+class _ToStderr(logging.StreamHandler[TextIO]):
+    """Writes to what stderr is at the moment: a bar takes its place as long as it is drawn."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.setStream(sys.stderr)
+        super().emit(record)
 
 
 class Run:
@@ -52,12 +59,12 @@ class Run:
         self.json: bool = values.pop("as_json")
         self.quiet: bool = values.pop("quiet")
         verbose: bool = values.pop("verbose")
-        bar = not values.pop("no_progress") and not self.quiet and sys.stderr.isatty()
-        self._bar = _Bar() if bar else None
+        wanted = not values.pop("no_progress") and not self.quiet and is_drawable(sys.stderr, os.environ)
+        self._bar = Bar() if wanted else None
         logging.basicConfig(
             format="camtrail: %(levelname)s: %(message)s",
             level=logging.DEBUG if verbose else logging.ERROR if self.quiet else logging.WARNING,
-            stream=sys.stderr,
+            handlers=[_ToStderr()],
             force=True,
         )
         logging.getLogger().handlers[0].addFilter(Redaction())
@@ -69,72 +76,6 @@ class Run:
         """Takes the bar off the screen."""
         if self._bar:
             self._bar.end()
-
-
-class _Bar:
-    """A progress bar on stderr that comes up only when a run takes its time."""
-
-    def __init__(self) -> None:
-        self._start = time.monotonic()
-        self._shown: Any = None
-        self._tasks: dict[str, Any] = {}
-        self._is_transfer = False
-
-    def step(self, what: str, done: int, total: int) -> None:
-        if self._shown is None:
-            if time.monotonic() - self._start < _QUIET_START_S or done == total:
-                return
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self._shown = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._shown.start()
-        if what not in self._tasks:
-            self._tasks[what] = self._shown.add_task(what, total=total)
-        self._shown.update(self._tasks[what], completed=done, total=total)
-
-    def transfer(self, now: Transfer) -> None:
-        """Bytes, images, speed and time left; called from threads."""
-        if self._shown is not None and not self._is_transfer:
-            self._shown.stop()
-            self._shown = None
-        if self._shown is None:
-            from rich.console import Console
-            from rich.progress import (
-                BarColumn,
-                DownloadColumn,
-                Progress,
-                TextColumn,
-                TimeRemainingColumn,
-                TransferSpeedColumn,
-            )
-
-            self._is_transfer, self._tasks = True, {}
-            self._shown = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                DownloadColumn(),
-                TransferSpeedColumn(),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._shown.start()
-        if now.what not in self._tasks:
-            self._tasks[now.what] = self._shown.add_task(now.what, total=now.all_bytes)
-        said = f"{now.what} {now.items:,}/{now.all_items:,}"
-        self._shown.update(self._tasks[now.what], description=said, completed=now.size_bytes)
-
-    def end(self) -> None:
-        if self._shown is not None:
-            self._shown.stop()
 
 
 _COMMON = [
