@@ -7,34 +7,35 @@ had fetched is not fetched again.
 from __future__ import annotations
 
 import dataclasses
-import json
-import logging
 import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from itertools import islice
 from random import Random
 from typing import Any, TypeVar
 
 from camtrail.app.context import Context, Transfer
-from camtrail.app.download_files import Staged, place_of, stage, staged_in
+from camtrail.app.download_area import found_in
+from camtrail.app.download_files import Staged, place_of, stage, staged_in, useless_in
+from camtrail.app.download_folder import Downloaded, check_folder, locked, made, said_of, state_path
 from camtrail.app.download_options import DownloadOptions
+from camtrail.app.download_tables import check_tables, write_tables
 from camtrail.app.process import Result
-from camtrail.app.state import FOLDER, absolute
+from camtrail.app.state import absolute
 from camtrail.catalog.downloads import Download, Downloads
 from camtrail.core.errors import (
+    BadAnswer,
     Failure,
-    FolderBusy,
     InputError,
     QuotaExceeded,
+    Rejected,
     ServiceError,
     StorageError,
-    UsageError,
+    failure_of,
 )
 from camtrail.core.names import shown
 from camtrail.metadata.safeio import Part
@@ -46,33 +47,23 @@ from camtrail.transfer.fetch import Fetched, discard, fetch
 from camtrail.transfer.http import Http
 from camtrail.transfer.pace import Pace
 from camtrail.transfer.queue import Again, Queue
-from camtrail.transfer.retry import SHORTEST_QUOTA_S, Backoff, Gone, TooMuch, patiently
+from camtrail.transfer.retry import SHORTEST_QUOTA_S, Backoff, Gone, patiently
 
-__all__ = [
-    "Downloaded",
-    "Service",
-    "download_images",
-    "download_sequences",
-    "image_of",
-    "lists_of",
-    "locked",
-    "state_path",
-]
+__all__ = ["Service", "download_images", "download_sequences", "lists_of"]
 
 R = TypeVar("R")
 
-log = logging.getLogger(__name__)
-
-_STATE = "downloads.sqlite"
-_PARTS = "parts"
 _BACKOFF = Backoff(first_s=0.005, factor=4.0)
 _RENEWALS = 3  # new addresses for one image
 _SERVED = {"320": "1024", "640": "1024"}  # the next larger picture that the service has
-_SMALLEST_DEG = 0.0006  # of a box that is cut further
+_GAIN_BYTES = 1 << 16  # an attempt that brings so much of a picture is not in vain
 _LIST_SUFFIXES = (".txt", ".csv")
 _MOST_LIST_BYTES = 1 << 28
 _SHARE = 4  # so many times longer than the last commit took nothing is written down
+_PAGE = 5000  # rows of the state that are in memory at a time
 _UNKNOWN = "unknown"  # folder of images that belong to no sequence
+_COUNTS = ("fetched", "there_before", "unknown", "failed")
+_DELETED = "it may have been deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,30 +75,12 @@ class Service:
     origin: str
 
 
-@dataclass(slots=True)
-class Downloaded:
-    """What a download came to."""
-
-    result: Result
-    folder: str
-    size: str
-    served: str  # that the service was asked for
-    counts: Counter[str] = field(default_factory=Counter)  # fetched, there before, unknown, failed
-    lists: IdList | None = None
-    size_bytes: int = 0  # of the pictures that were fetched
-
-
 @dataclass(frozen=True, slots=True)
 class _Wanted:
     image: str
     sequence: str | None
     lat_deg: float
     lon_deg: float
-
-
-def state_path(folder: str) -> str:
-    """The state of a folder of downloads."""
-    return f"{absolute(folder)}/{FOLDER}/{_STATE}"
 
 
 def download_images(
@@ -131,12 +104,22 @@ def download_images(
     with _opened(
         "mapillary download_images", options.output or "downloaded", size, options, service, context
     ) as run:
-        found = _search(boxes, options.max_results, run)
-        run.fetch([_Wanted(i.id, i.sequence, math.nan, math.nan) for i in found])
-        if len(found) >= options.max_results:
+        most = options.max_results
+        found = found_in(
+            boxes,
+            most,
+            run.served,
+            service.client,
+            run.asked,
+            lambda n: context.progress("searching", n, most),
+        )
+        run.fetch([_Wanted(i.id, _folder_of(i), math.nan, math.nan) for i in found])
+        if len(found) >= most:
             run.done.result.notes.append(
-                f"the area has {options.max_results} images or more; --max_results says how many are taken"
+                f"the area has {most:,} images or more; --max_results says how many are taken"
             )
+        elif not found:
+            run.done.result.notes.append("the service has no images in this area")
     return run.done
 
 
@@ -154,7 +137,7 @@ def download_sequences(
     InputError
         A file is not there or no list, or lists contradict each other.
     ServiceError
-        The images of a sequence cannot be asked for.
+        The service cannot be asked for the images of a sequence.
     """
     lists = lists_of(names, context)
     size = options.picture_size or "original"
@@ -169,11 +152,7 @@ def download_sequences(
         ]
         known = {w.image for w in wanted}
         for sequence in lists.whole.tolist():
-            ids = run.asked(partial(service.client.image_ids, sequence))
-            if not ids:
-                run.fail(
-                    f"sequence {sequence}", "unknown", "the service knows no such sequence", "check the id"
-                )
+            ids = run.images_of(sequence)
             wanted += [_Wanted(i, sequence, math.nan, math.nan) for i in ids if i not in known]
             known.update(ids)
         run.fetch(wanted)
@@ -221,79 +200,23 @@ def _parsed(path: str, context: Context) -> IdList:
         return id_lists.parse(source.read_at(0, source.size), path)
 
 
-def _search(boxes: Sequence[tiling.Box], most: int, run: _Run) -> list[Image]:
-    """Images of an area, box by box from its south-west, until there are enough."""
-    found: dict[str, Image] = {}
-    for whole in boxes:
-        waiting = list(tiling.boxes(whole))[::-1]
-        total = len(waiting)
-        while waiting and len(found) < most:
-            box = waiting.pop()
-            run.context.progress("searching", max(0, total - len(waiting)), total)
-            try:
-                images = run.asked(partial(run.service.client.images_in, box, run.served))
-            except TooMuch:
-                if box.max_lat_deg - box.min_lat_deg > _SMALLEST_DEG:
-                    waiting += tiling.quarters(box)[::-1]
-                    continue
-                images = _of_tiles(box, run)
-            for image in images:
-                found.setdefault(image.id, image)
-    return list(islice(found.values(), most))
-
-
-def _of_tiles(box: tiling.Box, run: _Run) -> list[Image]:
-    """What map tiles show of a box of which the service gives no list."""
-    ids: dict[str, None] = {}
-    for z, x, y in tiling.tiles(box):
-        for image in run.asked(partial(run.service.client.tile, z, x, y)):
-            is_inside = box.min_lat_deg <= image.lat_deg <= box.max_lat_deg
-            if is_inside and box.min_lon_deg <= image.lon_deg <= box.max_lon_deg:
-                ids[image.id] = None
-    names = list(ids)
-    found: list[Image] = []
-    for at in range(0, len(names), MOST_AT_ONCE):
-        part = names[at : at + MOST_AT_ONCE]
-        found += run.asked(partial(run.service.client.images, part, run.served)).values()
-    return found
-
-
 @contextmanager
 def _opened(
     command: str, output: str, size: str, options: DownloadOptions, service: Service, context: Context
 ) -> Iterator[_Run]:
-    """A folder of downloads, ours alone while the block runs. Raises FolderBusy, StorageError, UsageError."""
-    folder = absolute(output)
-    try:
-        if context.fs.entry(folder).kind != "folder":
-            raise UsageError(f"{shown(output)}: is no folder", "name another one with -o")
-    except InputError:
-        pass
-    parts = f"{folder}/{FOLDER}/{_PARTS}"
-    try:
-        context.fs.make_folder(parts)
-    except OSError as e:
-        raise StorageError(
-            f"{shown(output)}: cannot be made ({e.strerror})", "name another one with -o"
-        ) from e
-    with locked(output, options.wait, context), Downloads(state_path(folder)) as downloads:
+    """A folder of downloads, ours alone while the block runs; behind it its tables are written.
+
+    Raises FolderBusy, SafetyRefusal, StorageError, UsageError.
+    """
+    check_folder(output, context)
+    check_tables(output, options.force, context)
+    parts = made(output, context)
+    with locked(output, options.wait, context), Downloads(state_path(output)) as downloads:
         started_s = context.clock.monotonic_s()
-        run = _Run(command, output, folder, parts, size, downloads, options, service, context)
+        run = _Run(command, output, absolute(output), parts, size, downloads, options, service, context)
         yield run
+        write_tables(run.done, downloads, service.origin, context)
         run.done.result.elapsed_s = context.clock.monotonic_s() - started_s
-
-
-@contextmanager
-def locked(folder: str, wait: bool, context: Context) -> Iterator[None]:
-    """A folder of downloads, ours alone while the block runs. Raises FolderBusy, StorageError."""
-    with ExitStack() as stack:
-        for seconds in (1.0, 86400.0) if wait else (1.0,):
-            if stack.enter_context(context.fs.lock(f"{state_path(folder)}.lock", seconds)):
-                yield
-                return
-            if wait:
-                log.warning("another run downloads into %s; waiting for its end", shown(folder))
-        raise FolderBusy(f"{shown(folder)}: another run downloads into it", "let it end, or give --wait")
 
 
 @dataclass(slots=True, eq=False)
@@ -302,8 +225,10 @@ class _Task:
 
     ids: list[str]
     image: Image | None = None
-    failed: int = 0  # attempts in a row
+    failed: int = 0  # attempts in a row without any gain
+    most_bytes: int = 0  # of the picture, that were here after any of them
     renewed: int = 0
+    is_stale: bool = False  # its address is not good any more
 
 
 class _Run:
@@ -326,7 +251,7 @@ class _Run:
         self.done = Downloaded(Result(command, paths=[output]), folder, size, self.served)
         self.random = Random()  # noqa: S311 - spreads waiting, keeps no secret
         self.wanted: dict[str, _Wanted] = {}
-        self.said: dict[str, Image] = {}
+        self.said: dict[str, str] = {}  # of what is under way
         self.ready: list[tuple[Staged, str]] = []  # with the part that each was made of
         self.rows: list[Download] = []
         self.folders: set[str] = set()
@@ -336,12 +261,24 @@ class _Run:
     def asked(self, call: Callable[[], R]) -> R:
         """What a call returns that may be made several times."""
         return patiently(
-            call, clock=self.context.clock, random=self.random, attempts=min(5, self.options.max_attempts),
+            call, clock=self.context.clock, random=self.random, attempts=self.options.max_attempts,
             most_wait_s=self.options.max_wait_s,
         )  # fmt: skip
 
-    def fail(self, item: str, code: str, message: str, hint: str = "") -> None:
-        """One more failure of the run."""
+    def images_of(self, sequence: str) -> list[str]:
+        """The images of a sequence; none, and a failure of the run, where the service gives none."""
+        item = f"sequence {sequence}"
+        try:
+            ids = self.asked(partial(self.service.client.image_ids, sequence))
+        except (BadAnswer, Rejected) as e:
+            self.done.result.failures.append(failure_of(item, e))
+            return []
+        if not ids:
+            hint = "check the id; there is no file or folder of this name either"
+            self._fail(item, "unknown", "the service knows no such sequence", hint)
+        return ids
+
+    def _fail(self, item: str, code: str, message: str, hint: str = "") -> None:
         self.done.result.failures.append(Failure(item, code, message, hint))
 
     def fetch(self, wanted: Sequence[_Wanted]) -> None:
@@ -350,30 +287,39 @@ class _Run:
         origin, size = self.service.origin, self.size
         self.downloads.want(origin, size, [(w.image, w.sequence, w.lat_deg, w.lon_deg) for w in wanted])
         self._adopt()
-        known = self.downloads.found(origin, size, list(self.wanted))
-        todo = [w.image for w in wanted if not self._is_there(known[w.image])]
-        self.done.counts["there before"] = len(wanted) - len(todo)
+        todo = list(self._not_there())
+        self.done.counts["there_before"] = len(wanted) - len(todo)
         self.left = len(todo)
         if todo:
             self._fetch(todo)
-        self.done.counts = +self.done.counts
+        counts = self.done.counts
+        self.done.counts = Counter({name: counts[name] for name in _COUNTS if counts[name]})
 
     def _adopt(self) -> None:
         """Takes what a run that was stopped had ready."""
+        for path in useless_in(self.context.fs, self.parts):
+            Part(self.context.fs, path).remove()
         ready = staged_in(self.context.fs, self.parts)
         mine = [s for s in ready if s.size == self.size]
         known = self.downloads.found(self.service.origin, self.size, [s.image for s in mine])
         for staged in ready:
             row = known.get(staged.image) if staged.size == self.size else None
-            said = image_of(row.said) if row is not None else None
-            if row is None or said is None:
+            if row is None or not row.said or self._damage(staged.path) is not None:
                 Part(self.context.fs, staged.path).remove()
                 continue
-            self.said[staged.image] = said
+            self.said[staged.image] = row.said
             part = self._part(staged.image)
             self.ready.append((staged, part))
             self.rows.append(self._row(staged, row.sequence, row.lat_deg, row.lon_deg))
         self._keep()
+
+    def _not_there(self) -> Iterator[str]:
+        """The images that are wanted and do not lie in the folder."""
+        ids = list(self.wanted)
+        for at in range(0, len(ids), _PAGE):
+            part = ids[at : at + _PAGE]
+            known = self.downloads.found(self.service.origin, self.size, part)
+            yield from (id for id in part if not self._is_there(known[id]))
 
     def _is_there(self, row: Download) -> bool:
         """Whether an image lies in the folder as it was written."""
@@ -411,28 +357,47 @@ class _Run:
 
     def _step(self, task: _Task) -> Any:
         """One attempt, in a thread."""
+        client = self.service.client
         try:
             if task.image is None:
-                return self.service.client.images(task.ids, self.served)
+                return client.images(task.ids, self.served)
+            if task.is_stale:
+                task.image, task.is_stale = client.image(task.ids[0], self.served), False
             return self._fetched(task.image)
         except Gone as e:
-            if task.image is None or task.renewed >= _RENEWALS:
+            if task.image is None or task.is_stale:
                 raise
+            if task.renewed >= _RENEWALS:
+                raise Rejected("the service knows it, and gives no picture of it", "run again later") from e
             task.renewed += 1
-            task.image = self.asked(lambda: self.service.client.image(task.ids[0], self.served))
+            task.is_stale = True
             return Again(0.0, error=e, gained=True)
         except ServiceError as e:
-            task.failed += 1
+            gained = self._has_gained(task)
+            task.failed = 1 if gained else task.failed + 1
             if not e.retryable or task.failed >= self.options.max_attempts:
                 raise
             pause_s = 0.0
             if isinstance(e, QuotaExceeded):
                 pause_s = SHORTEST_QUOTA_S if e.retry_after_s is None else e.retry_after_s
-            return Again(_BACKOFF.delay_s(task.failed, self.random), pause_s, e)
+            return Again(_BACKOFF.delay_s(task.failed, self.random), pause_s, e, gained)
+
+    def _has_gained(self, task: _Task) -> bool:
+        """Whether more of a picture is here than after any attempt before."""
+        if task.image is None:
+            return False
+        try:
+            size_bytes = self.context.fs.status(self._part(task.image.id)).size_bytes
+        except OSError:
+            return False
+        gained = size_bytes >= task.most_bytes + _GAIN_BYTES
+        task.most_bytes = max(task.most_bytes, size_bytes)
+        return gained
 
     def _fetched(self, image: Image) -> tuple[Staged, str]:
         """One picture, ready for its last name."""
-        assert image.url is not None
+        if image.url is None:
+            raise Rejected(f"the service has no picture of {self.served}", "ask for another --image_size")
         part = self._part(image.id)
         fs = self.context.fs
         fetched: Fetched = fetch(self.service.http, image.url, fs, part, damage=damage)
@@ -471,21 +436,11 @@ class _Run:
             if image is None:
                 self._missing(id)
                 continue
-            self.said[id] = image
-            wanted = self.wanted[id]
-            if wanted.sequence is None and image.sequence and id_lists.is_sequence_id(image.sequence):
-                wanted = self.wanted[id] = dataclasses.replace(wanted, sequence=image.sequence)
+            self.said[id] = said_of(image)
+            if self.wanted[id].sequence is None:
+                self.wanted[id] = dataclasses.replace(self.wanted[id], sequence=_folder_of(image))
             rows.append(self._known(id, "wanted"))
-            if image.url is None:
-                failure = Failure(
-                    id,
-                    "picture",
-                    f"the service has no picture of {self.served}",
-                    "ask for another --image_size",
-                )
-                self._lost(id, failure)
-            else:
-                queue.add(_Task([id], image))
+            queue.add(_Task([id], image))
         self.downloads.put(self.service.origin, self.size, rows)
 
     def _known(self, id: str, state: str, message: str = "") -> Download:
@@ -493,27 +448,35 @@ class _Run:
         wanted = self.wanted[id]
         return Download(
             image=id, sequence=wanted.sequence, lat_deg=wanted.lat_deg, lon_deg=wanted.lon_deg, state=state,
-            said=_said(self.said.get(id)), message=message,
+            said=self.said.get(id, ""), message=message,
         )  # fmt: skip
 
     def _missing(self, id: str) -> None:
+        discard(self.context.fs, self._part(id))
         self.rows.append(self._known(id, "missing", "the service does not know it"))
+        self.said.pop(id, None)
         self.done.counts["unknown"] += 1
-        self.fail(f"image {id}", "unknown", "the service does not know it", "it may have been deleted")
+        self._fail(f"image {id}", "unknown", "the service does not know it", _DELETED)
         self._passed()
 
     def _lost(self, id: str, failure: Failure[Any]) -> None:
         if failure.code == Gone.code:
             self._missing(id)
             return
+        if not failure.retryable:
+            discard(self.context.fs, self._part(id))
         self.rows.append(self._known(id, "failed", failure.message))
+        self.said.pop(id, None)
         self.done.counts["failed"] += 1
         self.done.result.failures.append(failure.at(f"image {id}"))
         self._passed()
 
     def _passed(self) -> None:
-        done = sum(self.done.counts[name] for name in ("fetched", "unknown", "failed"))
-        self.context.transferred(Transfer("downloading", done, self.left, self.done.size_bytes, 0))
+        counts, size_bytes = self.done.counts, self.done.size_bytes
+        done = sum(counts[name] for name in ("fetched", "unknown", "failed"))
+        expected = counts["fetched"] + self.left - done
+        all_bytes = round(size_bytes / counts["fetched"] * expected) if counts["fetched"] else 0
+        self.context.transferred(Transfer("downloading", done, self.left, size_bytes, all_bytes))
 
     def _row(self, staged: Staged, sequence: str | None, lat_deg: float, lon_deg: float) -> Download:
         digest, size_bytes = self._digest(staged.path)
@@ -521,8 +484,13 @@ class _Run:
             image=staged.image, sequence=sequence, lat_deg=lat_deg, lon_deg=lon_deg, state="fetched",
             path=f"{sequence or _UNKNOWN}/{staged.image}.jpg", size_bytes=size_bytes, sha256=digest,
             served_bytes=staged.served_bytes, served_sha256=bytes.fromhex(staged.served_sha256),
-            said=_said(self.said.get(staged.image)), message=staged.note,
+            said=self.said.pop(staged.image, ""), message=staged.note,
         )  # fmt: skip
+
+    def _damage(self, path: str) -> str | None:
+        """Why a file is no whole picture: a power cut takes what was written last, and leaves its name."""
+        with self.context.fs.source(path) as source:
+            return damage(source)
 
     def _digest(self, path: str) -> tuple[bytes, int]:
         digest, at = sha256(), 0
@@ -561,20 +529,6 @@ class _Run:
             self.folders.add(folder)
 
 
-def _said(image: Image | None) -> str:
-    """What the service says of an image, as it is kept; its address is good for minutes only."""
-    if image is None:
-        return ""
-    values = dataclasses.asdict(image)
-    values.pop("url")
-    return json.dumps({k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()})
-
-
-def image_of(said: str) -> Image | None:
-    """What was kept of an image; None where nothing was."""
-    if not said:
-        return None
-    values: dict[str, Any] = json.loads(said)
-    numbers = {f.name for f in dataclasses.fields(Image) if f.type == "float"}
-    filled: dict[str, Any] = {k: math.nan if v is None and k in numbers else v for k, v in values.items()}
-    return Image(**filled, url=None)
+def _folder_of(image: Image) -> str | None:
+    """The sequence that the service says, where a folder may be called so."""
+    return image.sequence if image.sequence and id_lists.is_sequence_id(image.sequence) else None

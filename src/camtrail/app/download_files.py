@@ -17,11 +17,13 @@ from camtrail.metadata.xmp_edit import Edit, NewText
 from camtrail.metadata.xmp_jpeg import composed, new_xmp_head
 from camtrail.metadata.xmp_packet import NAMESPACES
 from camtrail.services.mapillary.images import Image
-from camtrail.transfer.fetch import Fetched
+from camtrail.transfer.fetch import TAG, Fetched
 
-__all__ = ["Place", "Staged", "place_of", "stage", "staged_in"]
+__all__ = ["Place", "Staged", "place_of", "stage", "staged_in", "useless_in"]
 
 _PIECE_BYTES = 1 << 20
+_NEW = ".new"
+_PICTURE = ".jpg"
 _STAGED = re.compile(r"([0-9]+)_([0-9a-z]+)\.([0-9]+)\.([0-9a-f]{64})\.ready", re.ASCII)
 _QUALITY = 90
 _GPANO = NAMESPACES["GPano"]
@@ -55,6 +57,18 @@ def staged_in(fs: FileSystem, folder: str) -> list[Staged]:
         if m := _STAGED.fullmatch(entry.name):
             found.append(Staged(entry.path, m[1], m[2], int(m[3]), m[4]))
     return found
+
+
+def useless_in(fs: FileSystem, folder: str) -> list[str]:
+    """What a run that was stopped left in a folder, and nobody can go on with."""
+    names = {entry.name: entry.path for entry in fs.entries(folder)}
+    return [
+        path
+        for name, path in names.items()
+        if name.endswith(_NEW)
+        or (name.endswith(_PICTURE) and name + TAG not in names)
+        or (name.endswith(TAG) and name.removesuffix(TAG) not in names)
+    ]
 
 
 def place_of(image: Image, lat_deg: float, lon_deg: float) -> Place:
@@ -103,7 +117,7 @@ def stage(
                 whole = _told(whole, image, place)
             except SafetyRefusal as e:
                 note = e.message
-        made = Part(fs, f"{part}.new")
+        made = Part(fs, part + _NEW)
         try:
             made.begin()
             for piece in _pieces(whole):

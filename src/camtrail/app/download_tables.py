@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from camtrail.app.context import Context
-from camtrail.app.download import Downloaded, image_of, locked, state_path
 from camtrail.app.download_files import place_of
+from camtrail.app.download_folder import Downloaded, image_of, locked, state_path
 from camtrail.app.export import check_target
 from camtrail.app.process import Result
 from camtrail.app.state import absolute
@@ -38,7 +38,7 @@ _COLUMNS = (
     ("computed_lat_deg", "number"), ("computed_lon_deg", "number"), ("original_lat_deg", "number"),
     ("original_lon_deg", "number"), ("alt_m", "number"), ("heading_deg", "number"), ("heading_source", "text"),
     ("time", "instant"), ("camera_type", "text"), ("is_pano", "flag"), ("make", "text"), ("model", "text"),
-    ("creator", "text"), ("width_px", "integer"), ("height_px", "integer"), ("image_size", "text"),
+    ("creator", "text"), ("original_width_px", "integer"), ("original_height_px", "integer"), ("image_size", "text"),
     ("scaled_from", "text"), ("bytes", "integer"), ("sha256", "text"), ("served_bytes", "integer"),
     ("served_sha256", "text"), ("message", "text"),
 )  # fmt: skip
@@ -63,10 +63,9 @@ def check_tables(folder: str, force: bool, context: Context) -> None:
     check_target(f"{absolute(folder)}/manifest.parquet", geoparquet.MARK, force, context, is_mark_last=True)
 
 
-def write_tables(done: Downloaded, origin: str, context: Context) -> None:
+def write_tables(done: Downloaded, downloads: Downloads, origin: str, context: Context) -> None:
     """The manifest of all images of this service and size, and of lists their pairs and sequences."""
-    with Downloads(state_path(done.folder)) as downloads:
-        rows = list(downloads.rows(origin, done.size))
+    rows = list(downloads.rows(origin, done.size))
     said = {row.image: image for row in rows if (image := image_of(row.said)) is not None}
     scaled_from = None if done.served == done.size else done.served
     values = [_row(row, said.get(row.image), done.size, scaled_from) for row in rows]
@@ -78,6 +77,11 @@ def write_tables(done: Downloaded, origin: str, context: Context) -> None:
         done.result.outputs.append(path)
     except MissingDependency as e:
         done.result.notes.append(f"there is no manifest.parquet: {e}")
+    if untold := sum(row.state == "fetched" and row.message != "" for row in rows):
+        done.result.notes.append(
+            f"{untold:,} pictures are as they were served, because nothing can be written into them; "
+            "message in manifest.csv says why"
+        )
     if done.lists is not None:
         by_image = {row.image: row for row in rows}
         if len(done.lists.database):
@@ -247,7 +251,7 @@ class Verified:
     """What a look at every file came to."""
 
     result: Result
-    counts: Counter[str] = field(default_factory=Counter)  # whole, missing, damaged, not fetched
+    counts: Counter[str] = field(default_factory=Counter)  # whole, missing, damaged, not_fetched
 
 
 def verify(folder: str, context: Context, wait: bool = False) -> Verified:
@@ -265,35 +269,59 @@ def verify(folder: str, context: Context, wait: bool = False) -> Verified:
     except InputError as e:
         raise InputError(folder, "has no downloads in it", "name the folder that was given with -o") from e
     with locked(folder, wait, context), Downloads(state) as downloads:
-        for origin, size in downloads.counts():
-            _verify(folder, origin, size, downloads, done, context)
+        kinds = list(downloads.counts())
+        fetched = {row.image for kind in kinds for row in downloads.rows(*kind, ("fetched",))}
+        for origin, size in kinds:
+            _verify(folder, origin, size, downloads, fetched, done, context)
     done.counts = +done.counts
     return done
 
 
 def _verify(
-    folder: str, origin: str, size: str, downloads: Downloads, done: Verified, context: Context
+    folder: str,
+    origin: str,
+    size: str,
+    downloads: Downloads,
+    fetched: set[str],
+    done: Verified,
+    context: Context,
 ) -> None:
+    """`fetched`: the images of which there is a file, in whatever size: a place has room for one."""
     lost: list[Download] = []
     rows = list(downloads.rows(origin, size))
     for number, row in enumerate(rows, 1):
         if row.path is None or row.state != "fetched":
-            done.counts["not fetched"] += 1
-            why = row.message or "it was not fetched yet"
-            done.result.failures.append(
-                Failure(f"image {row.image}", "absent", why, "run the download again", True)
-            )
+            if row.image in fetched:
+                continue
+            done.counts["not_fetched"] += 1
+            done.result.failures.append(_absent(row))
             continue
         why = _trouble(context.fs, f"{absolute(folder)}/{row.path}", row)
         if not why:
             done.counts["whole"] += 1
         else:
             done.counts["missing" if why == _GONE else "damaged"] += 1
-            lost.append(Download(image=row.image, sequence=row.sequence, lat_deg=row.lat_deg, lon_deg=row.lon_deg, said=row.said))  # fmt: skip
+            lost.append(_wanted_again(row, why))
             name = f"{folder.rstrip('/')}/{row.path}"
             done.result.failures.append(Failure(name, "damaged", why, "run the download again", True))
         context.progress("verifying", number, len(rows))
     downloads.put(origin, size, lost)
+
+
+def _absent(row: Download) -> Failure[str]:
+    """Why there is no file of an image."""
+    if row.state == "missing":
+        return Failure(f"image {row.image}", "unknown", row.message, "it may have been deleted")
+    why = row.message or "it was not fetched yet"
+    return Failure(f"image {row.image}", "absent", why, "run the download again", True)
+
+
+def _wanted_again(row: Download, why: str) -> Download:
+    """The row of an image whose file is not what was written."""
+    return Download(
+        image=row.image, sequence=row.sequence, lat_deg=row.lat_deg, lon_deg=row.lon_deg, said=row.said,
+        message=f"its file {why}",
+    )  # fmt: skip
 
 
 _GONE = "is not there"

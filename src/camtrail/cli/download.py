@@ -13,7 +13,8 @@ from camtrail.core.errors import AuthError, UsageError, worst
 from camtrail.core.names import plain, shown
 
 if TYPE_CHECKING:
-    from camtrail.app.download import Downloaded, Service
+    from camtrail.app.download import Service
+    from camtrail.app.download_folder import Downloaded
 
 __all__ = ["download_images", "download_sequences", "verify"]
 
@@ -39,10 +40,7 @@ def download_images(run: Run, words: tuple[str, ...], values: dict[str, Any]) ->
             f"an area has 4 edges, and {len(edges)} are given",
             f"give {_EDGES}, as in 45.0 45.1 -122.6 -122.5",
         )
-    folder = options.output or "downloaded"
-    return _run(
-        run, folder, options, lambda service: app.download_images(edges, options, service, run.context)
-    )
+    return _run(run, options, lambda service: app.download_images(edges, options, service, run.context))
 
 
 download_images.params[0].metavar = _EDGES
@@ -61,10 +59,7 @@ def download_sequences(run: Run, names: tuple[str, ...], values: dict[str, Any])
 
     options = build(DownloadOptions, values)
     app.lists_of(names, run.context)  # a list that is none is told before anybody is asked for a token
-    folder = options.output or "downloads"
-    return _run(
-        run, folder, options, lambda service: app.download_sequences(names, options, service, run.context)
-    )
+    return _run(run, options, lambda service: app.download_sequences(names, options, service, run.context))
 
 
 @verb(
@@ -79,8 +74,7 @@ def verify(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
 
     done = app.verify(paths[0], run.context)
     counts = dict(done.counts)
-    summary = "\n".join(f"{n:9,}  {what}" for what, n in counts.items()) or "        0  images"
-    show(run, done.result, rest="--json lists all", summary=summary, is_brief=True, counts=counts)
+    show(run, done.result, rest="--json lists all", summary=_summary(counts), is_brief=True, counts=counts)
     return worst({f.exit_code for f in done.result.failures})
 
 
@@ -91,22 +85,21 @@ def _number(word: str) -> float:
         raise UsageError(f"{shown(word)}: is no number of degrees", f"give {_EDGES}") from e
 
 
-def _run(run: Run, folder: str, options: DownloadOptions, body: Callable[[Service], Downloaded]) -> int:
-    """One download, its tables, and what it came to."""
-    from camtrail.app.download_tables import check_tables, write_tables
-
-    check_tables(folder, options.force, run.context)
+def _run(run: Run, options: DownloadOptions, body: Callable[[Service], Downloaded]) -> int:
+    """One download, and what it came to."""
     with ExitStack() as stack:
-        service = _service(run, options, stack)
-        done = body(service)
-        write_tables(done, service.origin, run.context)
+        done = body(_service(run, options, stack))
     counts = dict(done.counts)
-    summary = "\n".join(f"{n:9,}  {what}" for what, n in counts.items()) or "        0  images"
     show(
-        run, done.result, rest="manifest.csv lists all", summary=summary, is_brief=True, counts=counts,
+        run, done.result, rest="manifest.csv lists all", summary=_summary(counts), is_brief=True, counts=counts,
         folder=plain(done.folder), bytes=done.size_bytes,
     )  # fmt: skip
     return worst({f.exit_code for f in done.result.failures})
+
+
+def _summary(counts: dict[str, int]) -> str:
+    lines = [f"{n:9,}  {what.replace('_', ' ')}" for what, n in counts.items()]
+    return "\n".join(lines) or "        0  images"
 
 
 def _service(run: Run, options: DownloadOptions, stack: ExitStack) -> Service:

@@ -21,13 +21,14 @@ from camtrail.metadata.safeio import Part
 from camtrail.transfer.http import Answer, Http
 from camtrail.transfer.retry import Gone, error_of
 
-__all__ = ["Fetched", "discard", "fetch"]
+__all__ = ["TAG", "Fetched", "discard", "fetch"]
 
 _MOST_BYTES = 1 << 30
 _WORTH_BYTES = 1 << 20  # of what is at least so long, a kill in the middle is worth a file to go on from
 _CHUNK_BYTES = 1 << 20
 _MOST_TAG_BYTES = 4096
-_TAG = ".tag"
+TAG = ".tag"
+"""Stands behind the name of a part, in that of the file that proves what it is a part of."""
 _STRONG = re.compile(
     r'"[!#-~]{1,256}"'
 ).fullmatch  # RFC 9110 section 8.8.3; a weak one proves nothing of bytes
@@ -107,7 +108,7 @@ def fetch(
 
 def discard(fs: FileSystem, path: str) -> None:
     """Takes away what attempts left at a path, if anything. Raises StorageError."""
-    for name in (path + _TAG, path):  # in this order: a tag must not outlive what it belongs to
+    for name in (path + TAG, path):  # in this order: a tag must not outlive what it belongs to
         Part(fs, name).remove()
 
 
@@ -125,10 +126,10 @@ class _Growing:
         self._is_useless = False
         self.is_taken = False  # the answer's body is what was asked for
         there_bytes = _size(fs, path)
-        if _size(fs, path + _TAG) is None:
+        if _size(fs, path + TAG) is None:
             return
         self._has_tag = True
-        tag = _read_tag(fs, path + _TAG)
+        tag = _read_tag(fs, path + TAG)
         if tag and there_bytes and there_bytes <= min(most_bytes, tag.size or most_bytes):
             self._tag = tag
             self._resumed_bytes = self._hashed(there_bytes)
@@ -167,7 +168,7 @@ class _Growing:
         self._hash = hashlib.sha256()
         self._resumed_bytes = 0
         if self._has_tag:  # before the part changes: a kill must not leave a new part with an old tag
-            Part(self._fs, self._path + _TAG).remove()
+            Part(self._fs, self._path + TAG).remove()
             self._has_tag = False
         self._part.begin()
         self._tag = tag
@@ -214,7 +215,7 @@ class _Growing:
             discard(self._fs, self._path)
             raise BadAnswer(f"what came is not what was asked for: {said}", _AGAIN)
         if self._has_tag:
-            Part(self._fs, self._path + _TAG).remove()
+            Part(self._fs, self._path + TAG).remove()
         return Fetched(size, self._hash.hexdigest(), self._resumed_bytes)
 
     def _hashed(self, size: int) -> int:
@@ -230,7 +231,7 @@ class _Growing:
 
     def _keep_tag(self) -> None:
         assert self._tag is not None
-        tag = Part(self._fs, self._path + _TAG)
+        tag = Part(self._fs, self._path + TAG)
         tag.begin()
         try:
             tag.write(json.dumps(asdict(self._tag)).encode())
