@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench.corpus import CACHE
@@ -54,11 +55,13 @@ def exiftool() -> str | None:
     return shutil.which("exiftool")
 
 
-def work(interpreter: str, *arguments: str, worker: Path = WORKER) -> dict[str, object]:
+def work(
+    interpreter: str, *arguments: str, worker: Path = WORKER, env: Mapping[str, str] | None = None
+) -> dict[str, object]:
     """What the worker prints, run by that interpreter. Raises RuntimeError with its last words."""
     # -P: the worker's own folder stays out of the way of the libraries.
     command = [interpreter, "-P", str(worker), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["no message"]
         raise RuntimeError(f"{arguments[0]}: {last[0]}")

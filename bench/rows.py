@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,9 +14,9 @@ __all__ = ["Measure", "Missing", "Pair", "Room", "Row", "Size", "measured"]
 
 
 class Measure(NamedTuple):
-    """One timed run."""
+    """One run."""
 
-    items: int
+    items: float  # done in that time; of a row with an `amount` the amount itself
     seconds: float
 
 
@@ -59,7 +59,7 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table. At most one target: a ratio, items per second, or seconds."""
+    """One line of the table. At most one target: a ratio, items per second, seconds, or the amount."""
 
     name: str
     what: str  # camtrail's side, then the peer's, as the table prints it; `{n}` stands for the size
@@ -68,6 +68,9 @@ class Row:
     ratio: float | None = None
     rate: float | None = None
     within_s: float | None = None
+    amount: str = ""  # its unit, of a row that is not about speed
+    least: float | None = None
+    most: float | None = None
     size: Size | None = None
 
     def shown(self, room: Room) -> str:
@@ -75,7 +78,9 @@ class Row:
         return self.what.format(n=f"{room.of(self.size):,}") if self.size else self.what
 
 
-def measured(interpreter: str, *arguments: str) -> Measure:
-    """One run of the worker."""
-    answer = peers.work(interpreter, *arguments)
-    return Measure(int(str(answer["items"])), float(str(answer["seconds"])))
+def measured(
+    interpreter: str, *arguments: str, worker: Path = peers.WORKER, env: Mapping[str, str] | None = None
+) -> Measure:
+    """One run of a worker."""
+    answer = peers.work(interpreter, *arguments, worker=worker, env=env)
+    return Measure(float(str(answer["items"])), float(str(answer["seconds"])))

@@ -6,28 +6,22 @@ After the clock has stopped, the server must have every photo once, published on
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import subprocess
 import sys
 import tempfile
-import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from random import Random
-from time import perf_counter
 from typing import Any
 
 from bench import jpeg, peers
 from bench.cameras import SHAPES, Fix, Shape, photo
+from bench.programs import CAMTRAIL, asked, done, environment, sandbox
 from bench.rows import Measure, Pair, Room, Row, Size, measured
 
 __all__ = ["ROWS"]
 
-_CAMTRAIL = str(Path(sys.executable).with_name("camtrail"))
 _USER = "bench"
 _FIX = Fix(1_718_040_000.0, -7 * 3600, 45.5169, -122.5727, 70.0, 0.0, 5.5)
 _PACE_S, _PACE_DEG = 2.0, 1e-4  # to the north, 11 m
@@ -60,23 +54,9 @@ class _Ride:
     sums: list[str]  # SHA-256 of each, sorted
 
 
-@contextmanager
-def _sandbox(folder: Path, faults: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
-    """The stand-in in a process of its own: `url`, and `env` for its clients."""
-    wrong = [word for fault in faults for word in ("--fault", fault)]
-    command = [_CAMTRAIL, "sandbox", "mapillary", "--json", *wrong]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout
-            yield json.loads(process.stdout.readline())["mapillary"]
-        finally:
-            process.terminate()
-
-
 def _check(url: str, sums: list[str]) -> None:
     """Raises RuntimeError where the server does not have exactly these photos, each once and published once."""
-    with urllib.request.urlopen(f"{url}/_sandbox/received") as answer:
-        got = json.load(answer)
+    got = asked(url)
     images, lists = got["images"], got["manifests"]
     names = sorted(name for m in lists for name in m["images"])
     if sorted(i["sha256"] for i in images) != sums or any(i["times"] != 1 for i in images):
@@ -86,30 +66,16 @@ def _check(url: str, sums: list[str]) -> None:
 
 
 def _environment(home: Path, box: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """Of a program that knows nothing of who runs the benchmark."""
-    return {
-        **os.environ,
-        **(box["env"] if box else {}),
-        "HOME": str(home),
-        "CAMTRAIL_CONFIG": str(home / "config.toml"),
-        "CAMTRAIL_KEYRING": "off",
-        "MAPILLARY_TOKEN": _USER,
-        "MAPILLARY_TOOLS_PROMPT_DISABLED": "YES",
-        "MAPILLARY_CONFIG_PATH": str(home / "mapillary"),
-        "MAPILLARY_UPLOAD_HISTORY_PATH": str(home / "history"),
-        "MAPILLARY_TOOLS_UPLOAD_CACHE_DIR": str(home / "cache"),
-    }
-
-
-def _done(command: Sequence[str], env: Mapping[str, str]) -> float:
-    """Seconds of a program. Raises RuntimeError with its last words."""
-    start = perf_counter()
-    done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    seconds = perf_counter() - start
-    if done.returncode:
-        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
-        raise RuntimeError(f"{Path(command[0]).name} ended {done.returncode}: {last[0]}")
-    return seconds
+    """Of both programs."""
+    return environment(
+        home,
+        box,
+        MAPILLARY_TOKEN=_USER,
+        MAPILLARY_TOOLS_PROMPT_DISABLED="YES",
+        MAPILLARY_CONFIG_PATH=str(home / "mapillary"),
+        MAPILLARY_UPLOAD_HISTORY_PATH=str(home / "history"),
+        MAPILLARY_TOOLS_UPLOAD_CACHE_DIR=str(home / "cache"),
+    )
 
 
 def _ride(room: Room, kind: _Kind) -> _Ride:
@@ -121,7 +87,7 @@ def _ride(room: Room, kind: _Kind) -> _Ride:
         _make(making, kind, n)
         with tempfile.TemporaryDirectory(dir=room.folder) as home:
             line = ("mapillary", "process", str(making), "--user_name", _USER)
-            _done([_CAMTRAIL, *line], _environment(Path(home)))
+            done([CAMTRAIL, *line], _environment(Path(home)))
         making.rename(folder)
     files = sorted(str(p) for p in folder.glob("*.JPG"))
     return _Ride(folder, files, sorted(hashlib.sha256(Path(f).read_bytes()).hexdigest() for f in files))
@@ -152,7 +118,7 @@ def _faults(kind: _Kind, *, truncated: bool = True) -> list[str]:
 
 def _sent(room: Room, ride: _Ride, faults: Sequence[str] = ()) -> Measure:
     """The transfer of `camtrail mapillary upload`."""
-    with tempfile.TemporaryDirectory(dir=room.folder) as home, _sandbox(room.folder, faults) as box:
+    with tempfile.TemporaryDirectory(dir=room.folder) as home, sandbox("mapillary", faults) as box:
         ledger = str(Path(home) / "ledger.sqlite")
         measure = measured(sys.executable, "upload", box["url"], str(ride.folder), ledger)
         _check(box["url"], ride.sums)
@@ -160,16 +126,16 @@ def _sent(room: Room, ride: _Ride, faults: Sequence[str] = ()) -> Measure:
 
 
 def _bare(room: Room, ride: _Ride) -> Measure:
-    with _sandbox(room.folder) as box:
+    with sandbox("mapillary") as box:
         measure = measured(sys.executable, "bare", box["url"], room.listed(ride.files))
         _check(box["url"], ride.sums)
     return measure
 
 
 def _program(room: Room, ride: _Ride, faults: Sequence[str] = ()) -> Measure:
-    with tempfile.TemporaryDirectory(dir=room.folder) as home, _sandbox(room.folder, faults) as box:
+    with tempfile.TemporaryDirectory(dir=room.folder) as home, sandbox("mapillary", faults) as box:
         line = ("mapillary", "upload", str(ride.folder), "--ledger", f"{home}/ledger.sqlite")
-        seconds = _done([_CAMTRAIL, *line], _environment(Path(home), box))
+        seconds = done([CAMTRAIL, *line], _environment(Path(home), box))
         _check(box["url"], ride.sums)
     return Measure(len(ride.files), seconds)
 
@@ -178,10 +144,10 @@ def _mapillary(
     room: Room, ride: _Ride, description: Path, sums: list[str], faults: Sequence[str] = ()
 ) -> Measure:
     program = peers.mapillary_tools()
-    with tempfile.TemporaryDirectory(dir=room.folder) as home, _sandbox(room.folder, faults) as box:
+    with tempfile.TemporaryDirectory(dir=room.folder) as home, sandbox("mapillary", faults) as box:
         env = _environment(Path(home), box)
-        _done([program, "authenticate", "--user_name", _USER, "--jwt", _USER], env)
-        seconds = _done([program, "upload", str(ride.folder), "--desc_path", str(description)], env)
+        done([program, "authenticate", "--user_name", _USER, "--jwt", _USER], env)
+        seconds = done([program, "upload", str(ride.folder), "--desc_path", str(description)], env)
         _check(box["url"], sums)
     return Measure(len(ride.files), seconds)
 
@@ -205,7 +171,7 @@ def _beside_mapillary(kind: _Kind, faults: Sequence[str], room: Room) -> Pair:
     if not description.exists():
         with tempfile.TemporaryDirectory(dir=room.folder) as home:
             line = ("process", str(ride.folder), "--desc_path", str(description))
-            _done([peers.mapillary_tools(), *line], _environment(Path(home)))
+            done([peers.mapillary_tools(), *line], _environment(Path(home)))
     sums = peers.work(peers.python(), "dumped", str(description))["sums"]
     assert isinstance(sums, list)
     return Pair(

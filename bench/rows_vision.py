@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from bench import peers
-from bench.rows import Measure, Pair, Room, Row
+from bench.rows import Pair, Room, Row, measured
 
 __all__ = ["ROWS"]
 
@@ -17,9 +17,7 @@ _ONLINE_PX = 1024  # the `large` of iNaturalist
 _AGREE = 1e-6
 
 
-def _run(interpreter: str, *arguments: str) -> Measure:
-    answer = peers.work(interpreter, *arguments, worker=_WORKER)
-    return Measure(int(str(answer["items"])), float(str(answer["seconds"])))
+_run = partial(measured, worker=_WORKER)
 
 
 def _photo(room: Room) -> Path:

@@ -24,6 +24,7 @@ from bench import (
     rows_similar,
     rows_steps,
     rows_upload,
+    rows_video,
     rows_vision,
     rows_write,
 )
@@ -40,6 +41,7 @@ ROWS = (
     *rows_places.ROWS,
     *rows_write.ROWS,
     *rows_upload.ROWS,
+    *rows_video.ROWS,
     *rows_vision.ROWS,
     *rows_match.ROWS,
 )
@@ -133,6 +135,10 @@ def _met(row: Row, ours: list[Measure], ratios: list[float]) -> bool | None:
         return median(map(_rate, ours)) >= row.rate
     if row.within_s is not None:
         return median(m.seconds for m in ours) < row.within_s
+    if row.least is not None:
+        return median(m.items for m in ours) >= row.least
+    if row.most is not None:
+        return median(m.items for m in ours) <= row.most
     return None
 
 
@@ -141,11 +147,18 @@ def _target(row: Row) -> str:
         return f"≥ {row.ratio:g} ×"
     if row.rate is not None:
         return f"≥ {row.rate:,.0f} {row.unit}/s"
-    return f"< {row.within_s:g} s" if row.within_s is not None else ""
+    if row.within_s is not None:
+        return f"< {row.within_s:g} s"
+    if row.least is not None:
+        return f"≥ {row.least:g} {row.amount}"
+    return f"≤ {row.most:g} {row.amount}" if row.most is not None else ""
 
 
 def _shown(row: Row, measures: list[Measure]) -> str:
     """Median, least and most."""
+    if row.amount:
+        amounts = sorted(m.items for m in measures)
+        return _spread([f"{a:.3g}" for a in amounts], f"{median(amounts):.3g} {row.amount}")
     if row.unit:
         rates = sorted(map(_rate, measures))
         return _spread([f"{r:,.0f}" for r in rates], f"{median(rates):,.0f} {row.unit}/s")
