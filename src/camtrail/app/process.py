@@ -64,6 +64,7 @@ class Result:
     collections: list[Collection] = field(default_factory=list)
     spaces: list[Workspace] = field(default_factory=list)  # one for each collection
     paths: list[str] = field(default_factory=list)  # PATHs that are no tracks, as typed
+    feeds: list[Feed] = field(default_factory=list)  # what the named sources hold
     failures: list[Failure[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
@@ -167,6 +168,7 @@ def _run(
     found: list[Feed] = []
     if places:
         found, result.failures = feeds(options.sources, tracks, options.of_sources, context)
+        result.feeds = found
     parts = find_photos(named, options.scan, context)
     parts = [replace(part, taken=_as_taken(part.space, part.photos, options, context)) for part in parts]
     placed = _places_of(parts, found, options, result.notes) if places else [None] * len(parts)

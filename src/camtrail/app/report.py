@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from camtrail.app.context import Context
 from camtrail.app.export import check_target, items
+from camtrail.app.feeds import Feed, SourceOptions, feeds
 from camtrail.app.process import ProcessOptions, Result, known
 from camtrail.app.scan import suffix_of
 from camtrail.app.state import absolute
@@ -17,11 +19,13 @@ from camtrail.core.options import opt
 from camtrail.metadata import safeio
 from camtrail.metadata.thumbnail import thumbnail
 from camtrail.reports import collection
-from camtrail.reports.page import MARK
+from camtrail.reports.map import Recording
+from camtrail.reports.page import MARK, tile_origin
 
 __all__ = ["ReportOptions", "check_page", "report", "write"]
 
 _MOST_THUMBNAILS = 500  # of some 9 kB each; beyond that the page would be slow to open
+_MOST_BYTES = 9_000_000  # of all thumbnails: the page is a third larger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +34,25 @@ class ReportOptions:
 
     output: str = opt("", "page to write, as report.html", flag="--output", aliases=("-o", "--to"))
     force: bool = opt(False, "replace a file that camtrail did not write")
+    track: tuple[str, ...] = opt((), "a track to draw on the map")
+    tiles: str = opt(
+        "",
+        "online map tiles that the page's reader may turn on, as https://tile.openstreetmap.org/{z}/{x}/{y}.png",
+    )
 
 
-def check_page(path: str, force: bool, context: Context) -> None:
-    """Raises UsageError or SafetyRefusal where a page cannot go to a file."""
+def check_page(path: str, force: bool, context: Context, tiles: str = "") -> None:
+    """Raises UsageError or SafetyRefusal where a page cannot go to a file, or has no such tiles."""
     if not path:
         raise UsageError("no page to write is given", "give -o FILE.html")
     if suffix_of(path) not in (".html", ".htm"):
         raise UsageError(f"{shown(path)}: a page is an HTML file", "give it the suffix .html")
+    if tiles:
+        try:
+            tile_origin(tiles)
+        except ValueError as e:
+            hint = "give an http or https address with {z}, {x} and {y} in its path"
+            raise UsageError(f"{shown(tiles)}: is no address of map tiles", hint) from e
     check_target(path, MARK, force, context)
 
 
@@ -48,27 +63,56 @@ def report(paths: Sequence[str], options: ProcessOptions, to: ReportOptions, con
     ------
     UsageError, SafetyRefusal
         The page cannot go to that file.
+    InputError
+        A track cannot be used.
     """
-    check_page(to.output, to.force, context)
+    check_page(to.output, to.force, context, to.tiles)
+    drawn, failures = feeds(SourceOptions(track=to.track), (), {}, context)
     result = known("report", paths, options, context)
-    write(result, to.output, context)
+    result.feeds += drawn
+    result.failures += failures
+    write(result, to.output, context, max_gap_s=options.join.max_gap_s, tiles=to.tiles)
     return result
 
 
-def write(result: Result, path: str, context: Context) -> None:
-    """Writes a result as a page, and adds it to the result's outputs."""
+def write(result: Result, path: str, context: Context, *, max_gap_s: float, tiles: str = "") -> None:
+    """Writes a result as a page, and adds it to the result's outputs.
+
+    Parameters
+    ----------
+    max_gap_s : longest time between two fixes of a track that is no gap
+    tiles : address of online map tiles that the reader may turn on; empty: none
+    """
     found = list(items(result.collections))
     names = [c.roots[0].rpartition("/")[2] for c in result.collections]
     title = "Photos of " + (", ".join(names[:3]) or "nowhere")
     notes = [*result.notes, *(f"{f.item}: {f.message}" for f in result.failures if f.code != "unreadable")]
     thumbnails = _thumbnails(found, context) if len(found) <= _MOST_THUMBNAILS else {}
-    page = collection.report(title, found, notes, page_path=absolute(path), thumbnails=thumbnails)
+    page = collection.report(
+        title,
+        found,
+        notes,
+        page_path=absolute(path),
+        thumbnails=thumbnails,
+        recordings=_recordings(result.feeds),
+        max_gap_s=max_gap_s,
+        tiles=tiles,
+    )
     safeio.put(context.fs, path, page)
     result.outputs.append(path)
 
 
+def _recordings(found: Sequence[Feed]) -> list[Recording]:
+    """Tracks under the names of their files."""
+    return [
+        Recording(", ".join(map(os.path.basename, feed.files)), feed.tracks) for feed in found if feed.tracks
+    ]
+
+
 def _thumbnails(found: Sequence[Item], context: Context) -> dict[str, bytes]:
+    """Those of the first photos, as many as leave the page small enough to open at once."""
     made: dict[str, bytes] = {}
+    room = _MOST_BYTES
     for item in found:
         if item.outcome in ("unreadable", "unsupported"):
             continue
@@ -77,6 +121,7 @@ def _thumbnails(found: Sequence[Item], context: Context) -> dict[str, bytes]:
                 data = thumbnail(source)
         except UnreadableFile:  # it went away meanwhile; the page can do without
             continue
-        if data is not None:
+        if data is not None and len(data) <= room:
             made[item.file] = data
+            room -= len(data)
     return made

@@ -26,6 +26,10 @@ class PageOptions:
 
     report: str = opt("", "also write the result as one HTML page", flag="--report")
     force: bool = opt(False, "replace a page that camtrail did not write")
+    tiles: str = opt(
+        "",
+        "online map tiles that the page's reader may turn on, as https://tile.openstreetmap.org/{z}/{x}/{y}.png",
+    )
 
 
 _Job = Callable[[Sequence[str], ProcessOptions, Context], Result]
@@ -80,7 +84,7 @@ def process(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
         from camtrail.app.report import check_page
         from camtrail.app.report import write as write_page
 
-        check_page(page.report, page.force, run.context)
+        check_page(page.report, page.force, run.context, page.tiles)
     options = dataclasses.replace(build(ProcessOptions, values), of_sources=source_options(values))
     to = build(WriteOptions, values)
     data: dict[str, Any] = {}
@@ -98,7 +102,8 @@ def process(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
         data, words = as_data(written), in_words(written)
     where = rest(result, options)
     if page.report:
-        write_page(result, page.report, run.context)
+        gap_s = options.join.max_gap_s
+        write_page(result, page.report, run.context, max_gap_s=gap_s, tiles=page.tiles)
         where = f"{shown(page.report)} lists all"
     show(
         run, result, rest=where, summary=summary(result, options) + words,

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from camtrail.core.geo import distance_m
 from camtrail.core.model import OUTCOMES, Item
-from camtrail.core.names import natural
+from camtrail.core.names import natural, shown
 from camtrail.exports.values import has_place, heading_deg, in_order, iso
 from camtrail.reports import map as maps
+from camtrail.reports.bundle import script, style, world
+from camtrail.reports.columns import words
+from camtrail.reports.map import Ride
 from camtrail.reports.page import (
     Column,
     Markup,
     Part,
     element,
-    figure,
     file_url,
     image,
     joined,
@@ -59,16 +62,8 @@ _MEANING = {
     "unsupported": ("not a kind of file that is read here", "Leave it out, or convert it to JPEG."),
 }
 _OPTION = re.compile(r"(--[a-z][a-z-]*)")
-
-
-@dataclass(frozen=True, slots=True)
-class _Ride:
-    """One sequence, its photos in order."""
-
-    ident: str
-    photos: list[Item]
-    placed: list[Item]
-    length_m: float
+_ROWS = 500  # of a table; the list beside the map has no end
+_EACH = 200  # photos of one outcome among the problems
 
 
 def report(
@@ -78,6 +73,9 @@ def report(
     *,
     page_path: str | None,
     thumbnails: Mapping[str, bytes] = {},
+    recordings: Sequence[maps.Recording] = (),
+    max_gap_s: float = math.inf,
+    tiles: str = "",
 ) -> Iterator[bytes]:
     """A page about a collection, in chunks: summary, map, problems, sequences, every photo.
 
@@ -87,46 +85,84 @@ def report(
     items : all photos
     notes : what else is to be said, one line each
     page_path : absolute path that the page will have; photos are linked relative to its folder. None: no links
-    thumbnails : JPEG of a photo by its `file`
+    thumbnails : JPEG of a photo by its `file`; the others show the photo itself, by its link
+    recordings : tracks that are drawn beside the photos
+    max_gap_s : longest time between two fixes of a track that is no gap
+    tiles : address of online map tiles, which the reader may turn on, see `tile_origin`; empty: none
+
+    Raises
+    ------
+    ValueError : `tiles` is no address of tiles
 
     Notes
     -----
-    Needs no script. 10,000 photos are 3 MB without thumbnails.
+    Summary, problems, sequences and the first 500 photos need no script; the map and the list of all do. 10,000
+    photos are a page of 1 MB without thumbnails.
     """
     rides = _rides(items)
+    named = _by_name(items)
     folder = None if page_path is None else os.path.dirname(page_path)
     problems = [item for item in items if item.outcome != "located"]
     contents = [
         ("summary", "Summary"),
-        ("map", "Map"),
+        ("map", "Map and photos"),
         ("problems", f"Not located ({len(problems):,})"),
         ("sequences", f"Sequences ({len(rides):,})"),
-        ("photos", f"All photos ({len(items):,})"),
+        ("photos", f"Details ({len(items):,})"),
+        *([("notes", f"Notes ({len(notes):,})")] if notes else []),
     ]
 
     def parts() -> Iterator[Part]:
-        yield section("summary", "Summary", *_summary(items, rides, notes))
-        yield section("map", "Map", _map(items, rides))
-        yield section("problems", "Not located", _problems(problems, folder))
-        yield section("sequences", "Sequences", _sequences(rides))
-        yield section("photos", "All photos", _photos(items, folder, thumbnails))
+        yield section("summary", "Summary", _summary(items, rides))
+        yield section("map", "Map and photos", *_map(named, folder, thumbnails))
+        yield section("problems", "Not located", *_problems(problems, items, folder))
+        yield section("sequences", "Sequences", *_sequences(rides))
+        yield section("photos", "Details of all photos", *_photos(named, folder, thumbnails))
+        if notes:
+            yield section("notes", "Notes", element("ul", *(element("li", note) for note in notes)))
 
     links = [element("li", element("a", words, href=f"#{ident}")) for ident, words in contents]
     way = element("nav", element("ul", *links), aria_label="Sections of this page")
-    yield from page(title, parts(), lead=[way], styles=[maps.STYLE + _STYLE])
+    yield from page(
+        title,
+        parts(),
+        lead=[way],
+        styles=[style("leaflet/leaflet"), maps.STYLE + style("report")],
+        scripts=script(),
+        data={
+            "report": _data(named, rides, folder, recordings, max_gap_s, tiles),
+            "world": world(),
+        },
+        tiles=tiles,
+    )
 
 
-_STYLE = """
-.thumb{width:80px;height:60px;object-fit:contain;image-orientation:none;display:block}
-.o2{transform:scaleX(-1)}.o3{transform:rotate(180deg)}.o4{transform:scaleY(-1)}
-.o5,.o6,.o7,.o8{width:60px;height:80px;margin:-10px 10px}
-.o5{transform:rotate(90deg) scaleY(-1)}.o6{transform:rotate(90deg)}
-.o7{transform:rotate(-90deg) scaleY(-1)}.o8{transform:rotate(-90deg)}
-.quiet{color:var(--quiet)}
-"""
+def _data(
+    named: Sequence[Item],
+    rides: Sequence[Ride],
+    folder: str | None,
+    recordings: Sequence[maps.Recording],
+    max_gap_s: float,
+    tiles: str,
+) -> dict[str, Any]:
+    counts = Counter(item.outcome for item in named)
+    outcomes = _known(counts)
+    west = maps.west_deg(named, recordings)
+    return {
+        "photos": {
+            **maps.photo_data(named, rides, outcomes, west, folder),
+            "why": words("" if item.outcome == "located" else _reason(item) for item in named),
+            "advice": words("" if item.outcome == "located" else _advice(item) for item in named),
+            "camera": words(map(_camera, named)),
+        },
+        "outcomes": [{"name": _in_words(o), "photos": counts[o]} for o in outcomes],
+        "sequences": [{"name": shown(_short(ride)), "photos": len(ride.photos)} for ride in rides],
+        "tracks": maps.track_data(recordings, west, max_gap_s),
+        "tiles": tiles,
+    }
 
 
-def _rides(items: Iterable[Item]) -> list[_Ride]:
+def _rides(items: Iterable[Item]) -> list[Ride]:
     """The sequences, by the time of their first photo."""
     members: dict[str, list[Item]] = {}
     for item in items:
@@ -136,7 +172,7 @@ def _rides(items: Iterable[Item]) -> list[_Ride]:
     for ident, unordered in members.items():
         photos = in_order(unordered)
         placed = [item for item in photos if has_place(item)]
-        rides.append(_Ride(ident, photos, placed, _length_m(placed)))
+        rides.append(Ride(ident, photos, placed, _length_m(placed)))
     return sorted(rides, key=lambda r: (math.isnan(r.photos[0].order_s), r.photos[0].order_s, r.ident))
 
 
@@ -146,28 +182,32 @@ def _length_m(placed: Sequence[Item]) -> float:
     return float(distance_m(lat[:-1], lon[:-1], lat[1:], lon[1:]).sum()) if len(placed) > 1 else 0.0
 
 
-def _summary(items: Sequence[Item], rides: Sequence[_Ride], notes: Sequence[str]) -> Iterator[Part]:
-    counts = Counter(item.outcome for item in items)
-    known = [o for o in OUTCOMES if counts[o]] + sorted(set(counts) - set(OUTCOMES))
+def _summary(items: Sequence[Item], rides: Sequence[Ride]) -> Markup:
+    located = sum(item.outcome == "located" for item in items)
     instants = [item.time_s for item in items if iso(item.time_s) is not None]
     length_m = sum(ride.length_m for ride in rides)
+    share = f" ({_percent(located, len(items))})" if items else ""
     facts = [
         ("Photos", f"{len(items):,}"),
-        ("Located", f"{counts['located']:,}"),
-        ("First photo", f"{_time(min(instants))} UTC" if instants else "unknown"),
-        ("Last photo", f"{_time(max(instants))} UTC" if instants else "unknown"),
+        ("Located", f"{located:,}{share}"),
         ("Sequences", f"{len(rides):,}"),
         ("Covered", f"{length_m / 1000:,.1f} km"),
+        ("First photo", f"{_time(min(instants))} UTC" if instants else "unknown"),
+        ("Last photo", f"{_time(max(instants))} UTC" if instants else "unknown"),
         ("Cameras", _cameras(items)),
     ]
-    yield element("dl", *(element(tag, words) for fact in facts for tag, words in zip(("dt", "dd"), fact)))
-    rows = [(o.replace("_", " "), f"{counts[o]:,}", _MEANING.get(o, ("", ""))[0]) for o in known]
-    if rows:
-        columns = [Column("Outcome", "line"), Column("Photos", "number"), Column("Meaning")]
-        yield table("Photos by outcome", columns, rows)
-    if notes:
-        yield element("h3", "Notes")
-        yield element("ul", *(element("li", note) for note in notes))
+    boxes = [element("div", element("dt", name), element("dd", value)) for name, value in facts]
+    return element("dl", *boxes, class_="figures")
+
+
+def _percent(part: int, whole: int) -> str:
+    """Rounded down, so that only all of them are 100 %."""
+    return f"{100 * part // whole} %"
+
+
+def _known(counts: Mapping[str, int]) -> list[str]:
+    """The outcomes that occur, in the order of OUTCOMES."""
+    return [o for o in OUTCOMES if counts.get(o)] + sorted(set(counts) - set(OUTCOMES))
 
 
 def _cameras(items: Iterable[Item]) -> str:
@@ -192,39 +232,43 @@ def _camera(item: Item) -> str:
     return f"{make} {model}".strip()
 
 
-def _map(items: Sequence[Item], rides: Sequence[_Ride]) -> Markup:
-    lines = [ride.placed for ride in rides if ride.placed]
-    alone = [item for item in items if item.sequence is None and has_place(item)]
-    if not lines and not alone:
-        return element("p", "No photo has a place.")
-    about = f"Map of {sum(map(len, lines)) + len(alone):,} photos in {len(lines):,} sequences; the table below names all"
-    drawing = maps.draw(lines, alone, _words, about)
-    said = [
-        f"{drawing.placed:,} photos with a place, north up. Lines are sequences, ticks show where the lens looks."
-    ]
-    if any(item.outcome != "located" for item in (*alone, *(i for line in lines for i in line))):
-        said.append("Hollow dots are photos of the next table.")
-    if alone:
-        said.append("Grey dots belong to no sequence.")
-    if drawing.dots < drawing.placed:
-        said.append(f"{drawing.dots:,} of them are drawn as dots.")
-    return figure(" ".join(said), drawing.svg)
+def _map(items: Sequence[Item], folder: str | None, thumbnails: Mapping[str, bytes]) -> Iterator[Part]:
+    placed = sum(map(has_place, items))
+    yield element(
+        "p",
+        "The map and the list of all photos need JavaScript. Below are the problems, the sequences and "
+        f"{'all' if len(items) <= _ROWS else f'the first {_ROWS:,}'} photos.",
+        class_="unscripted",
+    )
+    yield element("div", id="bench", hidden=True)
+    said = [] if placed else ["No photo has a place."]
+    if folder is not None and any(_is_picture(item) and item.file not in thumbnails for item in items):
+        less = "Pictures" if not thumbnails else "Pictures without a thumbnail of their own"
+        said.append(f"{less} are shown from the photos themselves: this page needs them where they are now.")
+    if said:
+        yield element("p", " ".join(said), class_="quiet")
 
 
-def _words(item: Item) -> str:
-    heading = heading_deg(item)
-    said = [item.path, _when(item), f"looks {heading:.0f}°" if heading is not None else "", _outcome(item)]
-    return " · ".join(word for word in said if word)
+def _is_picture(item: Item) -> bool:
+    return item.outcome not in ("unreadable", "unsupported")
 
 
-def _problems(problems: Sequence[Item], folder: str | None) -> Markup:
+def _problems(problems: Sequence[Item], items: Sequence[Item], folder: str | None) -> Iterator[Part]:
     if not problems:
-        return element("p", "Every photo has its place and time.")
-    rank = {outcome: i for i, outcome in enumerate(OUTCOMES)}
-    ordered = sorted(_by_name(problems), key=lambda item: rank.get(item.outcome, len(rank)))
+        yield element("p", "Every photo has its place and time.")
+        return
+    counts = Counter(item.outcome for item in items)
+    columns = [Column("Outcome", "line"), Column("Photos", "number"), Column("Meaning"), Column("What to do")]
+    rows = [(_in_words(o), f"{counts[o]:,}", *_MEANING.get(o, ("", ""))) for o in _known(counts)]
+    yield table("Photos by outcome", columns, ((*row[:3], _marked(row[3])) for row in rows))
+    groups = [[item for item in problems if item.outcome == o] for o in _known(counts)]
+    ordered = [item for group in groups for item in _by_name(group)[:_EACH]]
+    caption = f"{len(problems):,} photos that are not located, and what to do"
+    if len(ordered) < len(problems):
+        caption += f"; at most {_EACH} of each outcome, the list beside the map has all"
     columns = [Column("Photo", "name"), Column("Outcome", "line"), Column("Reason"), Column("What to do")]
-    rows = ((_name(item, folder), _outcome(item), _reason(item), _advice(item)) for item in ordered)
-    return table(f"{len(problems):,} photos that are not located, and what to do", columns, rows)
+    rows_ = ((_name(item, folder), _outcome(item), _reason(item), _marked(_advice(item))) for item in ordered)
+    yield table(caption, columns, rows_)
 
 
 def _reason(item: Item) -> str:
@@ -234,18 +278,22 @@ def _reason(item: Item) -> str:
     return "; ".join(word for word in said if word) or _MEANING.get(item.outcome, ("", ""))[0]
 
 
-def _advice(item: Item) -> Markup:
-    """What to do, in words whose options do not break at their dashes."""
-    said = item.hint or _MEANING.get(item.outcome, ("", ""))[1]
-    words = _OPTION.split(said)
+def _advice(item: Item) -> str:
+    return item.hint or _MEANING.get(item.outcome, ("", ""))[1]
+
+
+def _marked(advice: str) -> Markup:
+    """Words whose options do not break at their dashes."""
+    words = _OPTION.split(advice)
     return joined(element("code", word) if i % 2 else word for i, word in enumerate(words))
 
 
-def _sequences(rides: Sequence[_Ride]) -> Markup:
+def _sequences(rides: Sequence[Ride]) -> Iterator[Part]:
     if not rides:
-        return element("p", "There are no sequences.")
+        yield element("p", "There are no sequences.")
+        return
     columns = [
-        Column("Sequence"),
+        Column("Sequence", "line"),
         Column("Photos", "number"),
         Column("From (UTC)", "line"),
         Column("To (UTC)", "line"),
@@ -253,18 +301,17 @@ def _sequences(rides: Sequence[_Ride]) -> Markup:
         Column("Camera"),
         Column("Folder"),
     ]
-    return table(f"{len(rides):,} sequences by time", columns, _sequence_rows(rides))
+    caption = f"{len(rides):,} sequences by time"
+    if len(rides) > _ROWS:
+        caption += f"; the first {_ROWS:,}"
+    yield table(caption, columns, _sequence_rows(rides[:_ROWS]))
 
 
-def _sequence_rows(rides: Sequence[_Ride]) -> Iterator[Sequence[Part]]:
-    number = 0
-    for ride in rides:
-        # The map numbers those that have a line on it.
-        mark: Part = _swatch(number) if ride.placed else ""
-        number += bool(ride.placed)
+def _sequence_rows(rides: Sequence[Ride]) -> Iterator[Sequence[Part]]:
+    for number, ride in enumerate(rides):
         first, last = ride.photos[0], ride.photos[-1]
         yield (
-            joined([mark, element("code", ride.ident[:8] or "unnamed")], " " if ride.placed else ""),
+            joined([_swatch(number), element("code", _short(ride))], " "),
             f"{len(ride.photos):,}",
             _time(first.time_s),
             _time(last.time_s),
@@ -272,6 +319,10 @@ def _sequence_rows(rides: Sequence[_Ride]) -> Iterator[Sequence[Part]]:
             _several([_camera(item) for item in ride.photos], "cameras"),
             _several([item.path.rpartition("/")[0] or "." for item in ride.photos], "folders"),
         )
+
+
+def _short(ride: Ride) -> str:
+    return ride.ident[:8] or "unnamed"
 
 
 def _swatch(number: int) -> Markup:
@@ -286,10 +337,11 @@ def _several(values: Iterable[str], kind: str) -> str:
     return found[0] if len(found) == 1 else f"{len(found)} {kind}: {found[0]}, …"
 
 
-def _photos(items: Sequence[Item], folder: str | None, thumbnails: Mapping[str, bytes]) -> Markup:
-    if not items:
-        return element("p", "There are no photos.")
-    has_roots = len({item.root for item in items}) > 1
+def _photos(named: Sequence[Item], folder: str | None, thumbnails: Mapping[str, bytes]) -> Iterator[Part]:
+    if not named:
+        yield element("p", "There are no photos.")
+        return
+    has_roots = len({item.root for item in named}) > 1
     columns = [
         Column("Photo", "name"),
         *([Column("Under")] if has_roots else []),
@@ -303,14 +355,14 @@ def _photos(items: Sequence[Item], folder: str | None, thumbnails: Mapping[str, 
         Column("Reason"),
     ]
 
-    def row(item: Item) -> Sequence[Part]:
+    def row(number: int, item: Item) -> Sequence[Part]:
         heading = heading_deg(item)
         magnetic = " magnetic" if item.heading_ref == "M" else ""
         known = has_place(item)
         return (
             _name(item, folder),
             *([item.root] if has_roots else []),
-            *([_thumbnail(item, thumbnails)] if thumbnails else []),
+            *([_thumbnail(item, number, thumbnails)] if thumbnails else []),
             _when(item),
             f"{item.lat_deg:.6f}" if known else "",
             f"{item.lon_deg:.6f}" if known else "",
@@ -320,16 +372,20 @@ def _photos(items: Sequence[Item], folder: str | None, thumbnails: Mapping[str, 
             item.reason or item.message or "",
         )
 
-    return table(f"All {len(items):,} photos by name", columns, map(row, _by_name(items)))
+    caption = f"All {len(named):,} photos by name"
+    if len(named) > _ROWS:
+        caption = f"The first {_ROWS:,} of {len(named):,} photos by name; the list beside the map has all"
+    yield table(caption, columns, itertools.starmap(row, enumerate(named[:_ROWS])))
 
 
-def _thumbnail(item: Item, thumbnails: Mapping[str, bytes]) -> Part:
+def _thumbnail(item: Item, row: int, thumbnails: Mapping[str, bytes]) -> Part:
     jpeg = thumbnails.get(item.file)
     if jpeg is None:
         return ""
     # A thumbnail inside EXIF is stored as the sensor saw it and has no orientation of its own.
     turn = f" o{item.orientation:.0f}" if 2 <= item.orientation <= 8 else ""
-    return image(jpeg, f"Thumbnail of {item.path.rpartition('/')[2]}", f"thumb{turn}")
+    picture = image(jpeg, f"Thumbnail of {item.path.rpartition('/')[2]}", f"thumb{turn}")
+    return element("div", picture, id=f"picture-{row}")  # the list and the map show it, too
 
 
 def _by_name(items: Iterable[Item]) -> list[Item]:
@@ -342,7 +398,11 @@ def _name(item: Item, folder: str | None) -> Part:
 
 
 def _outcome(item: Item) -> str:
-    return item.outcome.replace("_", " ")
+    return _in_words(item.outcome)
+
+
+def _in_words(outcome: str) -> str:
+    return outcome.replace("_", " ")
 
 
 def _when(item: Item) -> str:

@@ -1,19 +1,24 @@
-"""A map without tiles: lines, dots and directions as inline SVG."""
+"""What the map of a report is drawn from: places, times and lines as columns that a script unpacks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from camtrail.core.geo import EARTH_RADIUS_M
-from camtrail.core.model import Item
-from camtrail.reports.page import Markup, element, joined
+from camtrail.core.geo import distance_m, plausible
+from camtrail.core.model import Floats, Item, Track
+from camtrail.core.names import shown
+from camtrail.exports.values import FIRST_S, LAST_S, has_place, heading_deg
+from camtrail.reports.columns import lines, numbers, words
+from camtrail.reports.page import file_url
 
-__all__ = ["COLOURS", "STYLE", "Drawing", "colour", "draw"]
+__all__ = ["COLOURS", "STYLE", "Recording", "Ride", "colour", "photo_data", "track_data", "west_deg"]
 
 COLOURS = 10
 """Colours there are; the eleventh line takes the first again, dashed."""
@@ -44,122 +49,39 @@ _DARK = [
 ]
 
 STYLE = (
-    ":root{--dot:#5b6570;"
+    ":root{"
     + "".join(f"--c{i}:{c};" for i, c in enumerate(_LIGHT))
-    + "}\n@media (prefers-color-scheme:dark){:root{--dot:#9aa5b1;"
+    + "}\n@media (prefers-color-scheme:dark){:root{"
     + "".join(f"--c{i}:{c};" for i, c in enumerate(_DARK))
     + "}}\n"
     + "".join(f".c{i}{{--c:var(--c{i})}}" for i in range(COLOURS))
-    + """
-.alone{--c:var(--dot)}
-.map{display:block;width:100%;height:auto;background:var(--soft);border:1px solid var(--edge);border-radius:6px}
-.map .way{fill:none;stroke:var(--c);stroke-width:2.5;stroke-linejoin:round;stroke-linecap:round;opacity:.65}
-.map .dash1,.swatch.dash1 .way{stroke-dasharray:7 5}
-.map .dash2,.swatch.dash2 .way{stroke-dasharray:1 5}
-.map .looks{fill:none;stroke:var(--c);stroke-width:1.3}
-.map circle{fill:var(--c);stroke:var(--soft);stroke-width:1}
-.map circle.unsure{fill:var(--soft);stroke:var(--c);stroke-width:2}
-.map .dense circle{stroke:none}
-.map .dense circle.unsure{fill:var(--soft);stroke:var(--c);stroke-width:1}
-.map .dense .looks{stroke-width:1;opacity:.55}
-.map circle:hover{stroke:var(--fg);stroke-width:3}
-.map text{fill:var(--fg);font:13px system-ui,sans-serif}
-.map .scale{fill:none;stroke:var(--fg);stroke-width:1.5}
-.map .north{fill:var(--fg)}
-.swatch{width:26px;height:10px;vertical-align:middle}
-.swatch .way{fill:none;stroke:var(--c);stroke-width:4}
-"""
+    + "\n"
 )
 
-_WIDTH, _MOST, _LEAST = 1000.0, 640.0, 220.0  # of the drawing, in its own units
-_EDGE, _FOOT = 28.0, 40.0  # room around, and below for the scale
-_DOTS = 2000  # what a browser draws without pause
-_NEAR = 0.7  # corners of a line closer than this are one
-_CROWD = 400  # from here on dots and ticks are drawn smaller
-_DEGREE_M = math.radians(EARTH_RADIUS_M)
-_SMALLEST_M = 60.0  # a single place is shown with this much around it
-
-XY = tuple[float, float]
+_MANY = 200_000  # from here on places are kept to a metre and times to a second
+_MOST_FIXES = 1_000_000
+_MOST_GAPS = 5000
+_PAUSE_S, _JUMP_M, _DAY_S = 30.0, 100.0, 86400.0
+_NO_HEADING = 360
+_HAS_PLACE, _HAS_TIME, _IS_CLOCK, _IS_MAGNETIC = 1, 2, 4, 8
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
-    """The map, how many photos have a place, and how many of them are drawn as dots."""
+class Ride:
+    """One sequence, its photos in order."""
 
-    svg: Markup
-    placed: int
-    dots: int
+    ident: str
+    photos: list[Item]
+    placed: list[Item]
+    length_m: float
 
 
 @dataclass(frozen=True, slots=True)
-class _Frame:
-    """Where a position lands: equirectangular, true to scale at the middle latitude."""
+class Recording:
+    """The tracks of one source, by the name of their file."""
 
-    west_deg: float
-    north_deg: float
-    squeeze: float
-    scale: float  # units per degree of latitude
-    left: float
-    top: float
-    height: float
-    turn: float  # units in 360 degrees of longitude
-
-    def xy(self, item: Item) -> XY:
-        east = (item.lon_deg - self.west_deg) % 360.0
-        if east > 359.999999:  # the westernmost place itself, a hair off by rounding
-            east = 0.0
-        x = self.left + east * self.squeeze * self.scale
-        return x, self.top + (self.north_deg - item.lat_deg) * self.scale
-
-
-def draw(
-    lines: Sequence[Sequence[Item]], alone: Sequence[Item], words: Callable[[Item], str], about: str
-) -> Drawing:
-    """The photos of sequences as coloured lines with dots, the others as grey dots.
-
-    Parameters
-    ----------
-    lines : the photos of each sequence in order, all with a place
-    alone : photos with a place outside of sequences
-    words : what the tooltip of a photo says
-    about : what the map shows, for those who do not see it
-
-    Notes
-    -----
-    The widest band of longitudes without a photo lies outside the drawing, so a ride across 180° stays in
-    one piece. Beyond 2,000 photos only every k-th has a dot; the ends of lines always have one.
-    """
-    placed = [*(item for line in lines for item in line), *alone]
-    frame = _frame(placed)
-    kept = _kept(lines, len(placed))
-    is_dense = len(kept) > _CROWD
-    drawn: list[Markup] = []
-    dots: list[Markup] = []
-    start = 0
-    for number, line in enumerate(lines):
-        places = [frame.xy(item) for item in line]
-        drawn += _way(places, colour(number), frame.turn)
-        chosen = [i for i in range(len(line)) if start + i in kept]
-        start += len(line)
-        # The dashes belong to the line alone.
-        plain = colour(number).partition(" ")[0]
-        dots.append(_dots([line[i] for i in chosen], [places[i] for i in chosen], plain, words, is_dense))
-    chosen = [i for i in range(len(alone)) if start + i in kept]
-    dots.append(
-        _dots([alone[i] for i in chosen], [frame.xy(alone[i]) for i in chosen], "alone", words, is_dense)
-    )
-    svg = element(
-        "svg",
-        *drawn,
-        *dots,
-        *_scale(frame),
-        _north(frame),
-        class_="map",
-        role="img",
-        aria_label=about,
-        viewBox=f"0 0 {_WIDTH:.0f} {frame.height:.0f}",
-    )
-    return Drawing(svg, len(placed), len(kept))
+    name: str
+    tracks: Sequence[Track]
 
 
 def colour(number: int) -> str:
@@ -168,105 +90,201 @@ def colour(number: int) -> str:
     return f"c{number % COLOURS}" + (f" dash{dash}" if dash else "")
 
 
-def _frame(placed: Sequence[Item]) -> _Frame:
-    lat = np.array([item.lat_deg for item in placed])
-    lon = np.sort(np.array([item.lon_deg for item in placed]) % 360.0)
-    gaps = np.diff(lon, append=lon[:1] + 360.0)
-    widest = int(np.argmax(gaps))
-    west, wide = float(lon[(widest + 1) % len(lon)]), 360.0 - float(gaps[widest])
-    south, north = float(lat.min()), float(lat.max())
-    squeeze = max(math.cos(math.radians((south + north) / 2)), 0.02)  # a pole has no width
-    least = _SMALLEST_M / _DEGREE_M
-    across, up = max(wide * squeeze, least), max(north - south, least)
-    scale = min((_WIDTH - 2 * _EDGE) / across, (_MOST - 2 * _EDGE) / up)
-    inner = max(up * scale + 2 * _EDGE, _LEAST)
-    return _Frame(
-        west_deg=west,
-        north_deg=north,
-        squeeze=squeeze,
-        scale=scale,
-        left=(_WIDTH - wide * squeeze * scale) / 2,
-        top=(inner - (north - south) * scale) / 2,
-        height=inner + _FOOT,
-        turn=360.0 * squeeze * scale,
-    )
+def photo_data(
+    items: Sequence[Item], rides: Sequence[Ride], outcomes: Sequence[str], west: float, folder: str | None
+) -> dict[str, Any]:
+    """Columns of photos, in the order of the rows.
 
+    Parameters
+    ----------
+    items : all photos, by name
+    rides : the sequences, by time
+    outcomes : every outcome that occurs
+    west : longitude in degrees that all others are counted on from
+    folder : absolute; links are relative to it. None: no links
 
-def _kept(lines: Sequence[Sequence[Item]], count: int) -> set[int]:
-    """Rows, counted through all lines and what follows, that get a dot."""
-    kept = set(range(0, count, max(1, math.ceil(count / _DOTS))))
-    start = 0
-    for line in lines:
-        kept |= {start, start + len(line) - 1}
-        start += len(line)
-    return kept
-
-
-def _way(places: Sequence[XY], of_class: str, turn: float) -> Iterator[Markup]:
-    """The line of a sequence, in pieces where it leaves the drawing on one side and comes in on the other."""
-    piece = [places[0]]
-    for a, b in pairwise(places):
-        if abs(b[0] - a[0]) > turn / 2:
-            yield from _piece(piece, of_class)
-            piece = []
-        piece.append(b)
-    yield from _piece(piece, of_class)
-
-
-def _piece(places: Sequence[XY], of_class: str) -> Iterator[Markup]:
-    if len(places) < 2:
-        return
-    corners = [places[0]]
-    for place in places[1:-1]:
-        if abs(place[0] - corners[-1][0]) + abs(place[1] - corners[-1][1]) >= _NEAR:
-            corners.append(place)
-    corners.append(places[-1])
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
-    yield element("polyline", class_=f"way {of_class}", points=points)
-
-
-def _dots(
-    photos: Sequence[Item], places: Sequence[XY], of_class: str, words: Callable[[Item], str], is_dense: bool
-) -> Markup:
-    """A tick where each photo looks, and above all ticks a dot for each with its tooltip."""
-    if not photos:
-        return joined(())
-    ticks = "".join(_ticks(photos, places, 7.0 if is_dense else 12.0))
-    looks = [element("path", class_="looks", d=ticks)] if ticks else []
-    dots = [
-        element(
-            "circle",
-            element("title", words(item)),
-            class_=None if item.outcome == "located" else "unsure",
-            cx=f"{x:.1f}",
-            cy=f"{y:.1f}",
-            r=2 if is_dense else 4,
-        )
-        for item, (x, y) in zip(photos, places)
+    Returns
+    -------
+    `degree` and `second`: parts of one that the whole numbers of places and times count; `lat lon time outcome flags
+    heading sequence`, one number a row; `order`, the rows of all sequences one after the other; `names`; `roots`,
+    `root` and `urls`, which lead to the files; `gaps`, pairs of rows where one sequence ends and the next begins
+    """
+    degree, second = (100_000, 1) if len(items) > _MANY else (1_000_000, 1000)
+    has = np.array([has_place(item) for item in items], bool)
+    lat = np.array([item.lat_deg for item in items], float)
+    lon = _from(west, np.array([item.lon_deg if placed else 0.0 for item, placed in zip(items, has)], float))
+    time = np.array([_seconds(item) for item in items], float)
+    row_of = {id(item): row for row, item in enumerate(items)}
+    number_of: dict[str | None, int] = {ride.ident: number for number, ride in enumerate(rides, 1)}
+    place_of = {outcome: i for i, outcome in enumerate(outcomes)}
+    roots = {root: i for i, root in enumerate(dict.fromkeys(item.root for item in items))}
+    flags = [
+        _HAS_PLACE * bool(placed)
+        | _HAS_TIME * (seconds == seconds)
+        | _IS_CLOCK * (not FIRST_S <= item.time_s < LAST_S)
+        | _IS_MAGNETIC * (item.heading_ref == "M")
+        for item, placed, seconds in zip(items, has.tolist(), time.tolist())
     ]
-    return element("g", *looks, *dots, class_=f"{of_class} dense" if is_dense else of_class)
+    return {
+        "degree": degree,
+        "second": second,
+        "lat": numbers(_whole(lat, degree, has)),
+        "lon": numbers(_whole(lon, degree, has)),
+        "time": numbers(_whole(time, second, np.isfinite(time))),
+        "flags": numbers(np.array(flags, np.int64)),
+        "heading": numbers(np.array([_heading(item) for item in items], np.int64)),
+        "outcome": numbers(np.array([place_of[item.outcome] for item in items], np.int64)),
+        "sequence": numbers(np.array([number_of.get(item.sequence, 0) for item in items], np.int64)),
+        "order": numbers(np.array([row_of[id(i)] for ride in rides for i in ride.photos], np.int64)),
+        "names": lines(item.path for item in items),
+        "roots": [{"name": shown(root), "url": _folder_url(root, folder)} for root in roots],
+        "root": numbers(np.array([roots[item.root] for item in items], np.int64)),
+        "urls": _odd_urls(items, folder),
+        "source": words(item.position_source or "" for item in items),
+        "gaps": [[row_of[id(a)], row_of[id(b)]] for a, b in _gaps(rides)],
+    }
 
 
-def _ticks(photos: Iterable[Item], places: Iterable[XY], length: float) -> Iterator[str]:
-    for item, (x, y) in zip(photos, places):
-        if math.isfinite(item.heading_deg):
-            way = math.radians(item.heading_deg)
-            yield f"M{x:.1f} {y:.1f}l{length * math.sin(way):.1f} {-length * math.cos(way):.1f}"
+def track_data(recordings: Sequence[Recording], west: float, max_gap_s: float) -> dict[str, Any]:
+    """Columns of fixes: `lat lon time`, all tracks one after the other.
+
+    Parameters
+    ----------
+    west : longitude in degrees that all others are counted on from
+    max_gap_s : longest time between two fixes that is no gap
+
+    Returns
+    -------
+    further `starts`, the first row of each track; `of`, to which of `names` it belongs; `gaps`, pairs of rows
+    between which the receiver had no fix, or none for longer than `max_gap_s`
+
+    Notes
+    -----
+    Of more than a million fixes every k-th is kept, and the ends of all tracks.
+    """
+    chosen = [(n, t) for n, recording in enumerate(recordings) for t in recording.tracks if len(t.time_s)]
+    total = sum(len(t.time_s) for _, t in chosen)
+    step = max(1, math.ceil(total / _MOST_FIXES))
+    kept = [_kept(t, step) for _, t in chosen]
+    sizes = [len(t.time_s[k]) for (_, t), k in zip(chosen, kept)]
+    lat, lon, time = (
+        np.concatenate([getattr(t, name)[k] for (_, t), k in zip(chosen, kept)] or [np.zeros(0)])
+        for name in ("lat_deg", "lon_deg", "time_s")
+    )
+    is_place = plausible(lat, lon)
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)[: len(sizes)]
+    degree, second = (100_000, 1) if len(lat) > _MANY else (1_000_000, 1000)
+    return {
+        "degree": degree,
+        "second": second,
+        "lat": numbers(_whole(lat, degree, is_place)),
+        "lon": numbers(_whole(_from(west, np.where(is_place, lon, 0.0)), degree, is_place)),
+        "time": numbers(_whole(time, second, np.isfinite(time))),
+        "starts": numbers(starts),
+        "of": numbers(np.array([n for n, _ in chosen], np.int64)),
+        "names": lines(recording.name for recording in recordings),
+        "gaps": _silences([n for n, _ in chosen], starts.tolist(), time, max_gap_s * step),
+    }
 
 
-def _scale(frame: _Frame) -> Iterator[Markup]:
-    """A bar of 1, 2 or 5 times a power of ten metres, right at the middle latitude."""
-    unit_m = _DEGREE_M / frame.scale
-    longest_m = 200.0 * unit_m
-    power = 10.0 ** math.floor(math.log10(longest_m))
-    length_m = next(n * power for n in (5, 2, 1) if n * power <= longest_m)
-    length, y = length_m / unit_m, frame.height - 14
-    yield element("path", class_="scale", d=f"M{_EDGE:.0f} {y - 5:.1f}v5h{length:.1f}v-5")
-    said = f"{length_m / 1000:g} km" if length_m >= 1000 else f"{length_m:g} m"
-    yield element("text", said, x=f"{_EDGE + length + 8:.1f}", y=f"{y:.1f}")
+def _kept(track: Track, step: int) -> Any:
+    if step == 1:
+        return slice(None)
+    rows = np.arange(0, len(track.time_s), step)
+    return np.unique(np.append(rows, len(track.time_s) - 1))
 
 
-def _north(frame: _Frame) -> Markup:
-    x, y = _WIDTH - _EDGE, frame.height - 32
-    arrow = element("path", class_="north", d=f"M{x:.0f} {y:.0f}l6 18l-6 -4l-6 4z")
-    return element("g", arrow, element("text", "N", x=f"{x - 14:.0f}", y=f"{y + 18:.0f}", text_anchor="end"))
+def _silences(of: Sequence[int], starts: Sequence[int], time: Floats, most_s: float) -> list[list[int]]:
+    """Rows before and behind what a receiver left out, the longest first."""
+    wide = np.flatnonzero(np.diff(time) > most_s)
+    first = set(starts)
+    inside = [(row, row + 1) for row in wide.tolist() if row + 1 not in first]
+    ends = [start - 1 for start in [*starts[1:], len(time)]]
+    by_time = sorted(range(len(starts)), key=lambda k: (of[k], time[starts[k]]))
+    between = [(ends[a], starts[b]) for a, b in pairwise(by_time) if of[a] == of[b]]
+    waits = [(float(time[b] - time[a]), [a, b]) for a, b in (*inside, *between)]
+    waits = [w for w in waits if 0 < w[0] < _DAY_S]
+    return [pair for _, pair in sorted(waits, key=lambda w: (-w[0], w[1]))[:_MOST_GAPS]]
+
+
+def _gaps(rides: Sequence[Ride]) -> Iterator[tuple[Item, Item]]:
+    """Where a camera's photos of one folder pause within a day, or jump; not where a sequence is full."""
+    last: dict[tuple[str | None, ...], Item] = {}
+    found = 0
+    for ride in rides:
+        if not ride.placed:
+            continue
+        first = ride.placed[0]
+        key = (first.make, first.model, first.serial, first.root, first.path.rpartition("/")[0])
+        before = last.get(key)
+        last[key] = ride.placed[-1]
+        if before is not None and found < _MOST_GAPS and _is_gap(before, first):
+            found += 1
+            yield before, first
+
+
+def _is_gap(a: Item, b: Item) -> bool:
+    pause_s = b.order_s - a.order_s
+    if not 0 < pause_s < _DAY_S:
+        return False
+    jump_m = distance_m(*(np.array([v]) for v in (a.lat_deg, a.lon_deg, b.lat_deg, b.lon_deg)))
+    return pause_s > _PAUSE_S or float(jump_m[0]) > _JUMP_M
+
+
+def _whole(values: Floats, unit: int, known: Any) -> Any:
+    """Whole parts of a unit; where there is no value, that of the row before, which costs nothing."""
+    rows = np.maximum.accumulate(np.where(known, np.arange(len(values)), -1))
+    filled = np.where(rows >= 0, np.where(known, values, 0.0)[rows], 0.0) if len(values) else values
+    return np.rint(filled * unit).astype(np.int64)
+
+
+def west_deg(items: Iterable[Item], recordings: Iterable[Recording]) -> float:
+    """The western edge of the narrowest band of longitudes that holds all places, -180 <= x < 180.
+
+    Longitudes that are counted on from there keep a ride across 180° in one piece.
+    """
+    found = [np.array([item.lon_deg for item in items if has_place(item)], float)]
+    for track in (t for recording in recordings for t in recording.tracks):
+        found.append(track.lon_deg[plausible(track.lat_deg, track.lon_deg)])
+    around = np.sort(np.concatenate(found) % 360.0)
+    if not len(around):
+        return -180.0
+    widest = int(np.argmax(np.diff(around, append=around[:1] + 360.0)))
+    west = float(around[(widest + 1) % len(around)])
+    return west - 360.0 if west >= 180.0 else west
+
+
+def _from(west: float, lon_deg: Floats) -> Floats:
+    beyond = (lon_deg - west) % 360.0
+    # The westernmost place itself may be a hair off by rounding.
+    return np.asarray(west + np.where(beyond > 359.9999999, 0.0, beyond))
+
+
+def _seconds(item: Item) -> float:
+    """The instant, or what the camera's clock showed; NaN where neither is known."""
+    for seconds in (item.time_s, item.local_s):
+        if FIRST_S <= seconds < LAST_S:
+            return seconds
+    return math.nan
+
+
+def _heading(item: Item) -> int:
+    heading = heading_deg(item)
+    return _NO_HEADING if heading is None else round(heading) % 360
+
+
+def _folder_url(root: str, folder: str | None) -> str | None:
+    """What stands before a photo's name in its link."""
+    url = None if folder is None else file_url(os.path.join(root, "x"), folder)
+    return url and url[:-1]
+
+
+def _odd_urls(items: Sequence[Item], folder: str | None) -> Mapping[int, str | None]:
+    """Links of the photos that are not their folder's with their name as it is shown."""
+    if folder is None:
+        return {}
+    return {
+        row: file_url(item.file, folder)
+        for row, item in enumerate(items)
+        if shown(item.path) != item.path or item.file != os.path.join(item.root, item.path)
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from camtrail.reports.bundle import style
 from camtrail.reports.page import Column, Markup, Part, element, image, joined, page, section, table
 
 __all__ = ["MatchRow", "match_page"]
@@ -48,14 +49,6 @@ _COLUMNS = (
     Column("Distance to observation [meters]", "number"),
     Column("Structural similarity", "number"),
 )
-_STYLE = """
-.pic{display:block;max-width:224px;max-height:224px;margin-bottom:.3rem}
-thead th{white-space:normal!important;vertical-align:bottom}
-td,th{min-width:0!important}
-.low{color:#b00020;font-weight:600}
-@media (prefers-color-scheme:dark){.low{color:#ff8a80}}
-.quiet{color:var(--quiet)}
-"""
 
 
 def match_page(title: str, rows: Sequence[MatchRow], summary: Sequence[str]) -> Iterator[bytes]:
@@ -86,13 +79,13 @@ def match_page(title: str, rows: Sequence[MatchRow], summary: Sequence[str]) -> 
                     if found
                     else element("p", "None.")
                 )
-                yield section(ident, f"{heading} ({len(found):,})", body)
+                yield section(ident, f"{heading} ({len(found):,})", element("div", body, class_="pairs"))
 
     links = [
         element("li", element("a", heading, href=f"#{ident}")) for ident, heading, found in groups if found
     ]
     way = element("nav", element("ul", *links), aria_label="Sections of this page")
-    yield from page(title, parts(), lead=[way], styles=[_STYLE])
+    yield from page(title, parts(), lead=[way], styles=[style("pictures")])
 
 
 def _cells(row: MatchRow) -> list[Part]:

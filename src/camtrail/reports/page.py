@@ -17,9 +17,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from camtrail.core.names import shown
+from camtrail.reports.bundle import style
 
 __all__ = [
     "MARK",
@@ -34,6 +35,7 @@ __all__ = [
     "page",
     "section",
     "table",
+    "tile_origin",
 ]
 
 MARK = b'<meta name="generator" content="camtrail">'
@@ -177,47 +179,11 @@ _ATTRIBUTES = frozenset(
 )
 _CELL = {"text": "", "name": ' class="w"', "number": ' class="n"', "line": ' class="l"'}
 _HREF = re.compile(r"\./|#|https?://")
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?")
+_FIELD = re.compile(r"\{[^}]*\}")
+_TILE_PATH = re.compile(r"/(?:[A-Za-z0-9_.~!$&()*+=:@%?/-]|\{[xyz]\})*")
 # What ends an inline element, or what a parser changes, so that the hash would not fit.
 _NOT_INLINE = re.compile(r"</(?:script|style)|<!--|\r|\0", re.IGNORECASE)
-
-_STYLE = """
-:root{color-scheme:light dark;--bg:#fff;--soft:#f3f5f7;--fg:#1c2024;--quiet:#5b6570;--edge:#d3d9df;--link:#0a58ca;
---mark:#fff3c4}
-@media (prefers-color-scheme:dark){:root{--bg:#15181c;--soft:#1f242a;--fg:#e4e7ea;--quiet:#9aa5b1;--edge:#39414a;
---link:#8ab8ff;--mark:#4a3f12}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,sans-serif}
-header,main,footer{max-width:84rem;margin:0 auto;padding:0 1.5rem}
-header{padding-top:1.5rem}
-footer{padding-bottom:2rem;color:var(--quiet);font-size:.87rem}
-h1{font-size:1.7rem;line-height:1.25;margin:0 0 .4rem;overflow-wrap:anywhere}
-h2{font-size:1.25rem;margin:2.2rem 0 .6rem}
-h3{font-size:1.05rem;margin:1.4rem 0 .4rem}
-p,ul,ol,dl{max-width:48rem;margin:.5rem 0}
-a{color:var(--link)}
-:focus-visible{outline:2px solid var(--link);outline-offset:2px}
-nav ul{list-style:none;margin:0;padding:0;display:flex;flex-wrap:wrap;gap:.2rem 1.2rem}
-.skip{position:absolute;left:-99rem}
-.skip:focus{left:1rem;top:.5rem;background:var(--bg);padding:.3rem .6rem}
-.scroll{overflow-x:auto;border:1px solid var(--edge);border-radius:6px;width:fit-content;max-width:100%;margin:.8rem 0}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-code{white-space:nowrap;font-size:.93em}
-caption{text-align:left;padding:.5rem .7rem;color:var(--quiet)}
-th,td{text-align:left;vertical-align:top;padding:.35rem .7rem;border-top:1px solid var(--edge)}
-thead th{background:var(--soft);font-weight:600;white-space:nowrap;vertical-align:bottom}
-tbody th{font-weight:500;overflow-wrap:anywhere}
-.w{min-width:min(15rem,50vw)}
-th[data-kind=number],.n{text-align:right;white-space:nowrap}
-.l{white-space:nowrap}
-tbody tr:hover{background:var(--soft)}
-figure{margin:.6rem 0}
-figcaption{color:var(--quiet);margin-top:.4rem}
-img{max-width:100%}
-dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1.2rem}
-dt{color:var(--quiet)}
-dd{margin:0}
-@media print{nav,.skip{display:none}.scroll{overflow:visible;border:0}a{color:inherit}}
-"""
 
 
 def element(tag: str, *parts: Part, **attributes: str | int | float | bool | None) -> Markup:
@@ -328,6 +294,7 @@ def page(
     styles: Sequence[str] = (),
     scripts: Sequence[str] = (),
     data: Mapping[str, Any] | None = None,
+    tiles: str = "",
 ) -> Iterator[bytes]:
     """A document that stands alone, in chunks; it opens from disk without a network.
 
@@ -339,23 +306,25 @@ def page(
     styles : style sheets beside the base's own
     scripts : run after the content; they find `data` by its keys as ids
     data : JSON values for the scripts, in inert `<script type="application/json" id=KEY>`
+    tiles : address of map tiles whose host pictures may come from as well, see `tile_origin`; empty: none
 
     Raises
     ------
-    ValueError : a style or script that would end its own element, NaN in the data
+    ValueError : a style or script that would end its own element, NaN in the data, no address of tiles
 
     Notes
     -----
     Content Security Policy Level 3: everything is forbidden but inline style and script by their SHA-256,
     and pictures that are part of the page or on the disk.
     """
-    sheets = [_STYLE, *styles]
+    sheets = [style("base"), *styles]
+    origin = tile_origin(tiles) if tiles else ""
     for text in (*sheets, *scripts):
         if _NOT_INLINE.search(text):
             raise ValueError("a style or script must not hold </script, </style, <!--, CR or NUL")
     yield (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n{MARK.decode()}\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_policy(sheets, scripts)}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_policy(sheets, scripts, origin)}">\n'
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n<link rel="icon" href="data:,">\n'
         f"<title>{_html(title)}</title>\n{''.join(f'<style>{s}</style>' for s in sheets)}</head>\n"
@@ -369,8 +338,13 @@ def page(
         f'<script type="application/json" id="{_html(key)}">{_json(value)}</script>\n'
         for key, value in (data or {}).items()
     )
+    asks = (
+        f"asks {urlsplit(origin).netloc} for maps only if you turn them on"
+        if origin
+        else "asks nothing of the network"
+    )
     yield (
-        f"\n</main>\n<footer><p>Made by camtrail. This page is one file and asks nothing of the network.</p></footer>\n"
+        f"\n</main>\n<footer><p>Made by camtrail. This page is one file and {_html(asks)}.</p></footer>\n"
         f"{inert}{''.join(f'<script>{s}</script>' for s in scripts)}</body></html>\n"
     ).encode()
 
@@ -381,12 +355,33 @@ def _html(part: Part) -> str:
     return html.escape(shown(part), quote=True)
 
 
-def _policy(styles: Sequence[str], scripts: Sequence[str]) -> str:
+def tile_origin(template: str) -> str:
+    """Scheme and host of an address of map tiles, such as `https://tile.example.org/{z}/{x}/{y}.png`.
+
+    Raises
+    ------
+    ValueError : it is none: not http(s), no plain host, not each of {z} {x} {y} once in its path, a further brace
+    """
+    try:
+        parts = urlsplit(template)
+        is_host = bool(_HOST.fullmatch(parts.netloc)) and parts.port != 0
+    except ValueError:  # a port that is none
+        is_host = False
+    path = template[len(f"{parts.scheme}://{parts.netloc}") :] if is_host else ""
+    fields = sorted(_FIELD.findall(path))
+    if not is_host or parts.scheme not in ("http", "https") or fields != ["{x}", "{y}", "{z}"]:
+        raise ValueError(f"no address of map tiles: {template}")
+    if not _TILE_PATH.fullmatch(path):
+        raise ValueError(f"no address of map tiles: {template}")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _policy(styles: Sequence[str], scripts: Sequence[str], origin: str) -> str:
     def allowed(texts: Sequence[str]) -> str:
         return " ".join(f"'sha256-{_hash(t)}'" for t in texts) or "'none'"
 
     return (
-        f"default-src 'none'; img-src data: file:; style-src {allowed(styles)}; script-src {allowed(scripts)}; "
+        f"default-src 'none'; img-src data: file:{origin and f' {origin}'}; style-src {allowed(styles)}; script-src {allowed(scripts)}; "
         "base-uri 'none'; form-action 'none'"
     )
 

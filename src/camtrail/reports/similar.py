@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from camtrail.reports.bundle import style
 from camtrail.reports.page import Markup, Part, element, figure, image, joined, page, section
 
 __all__ = ["SimilarCard", "SimilarGroup", "similar_page"]
@@ -38,14 +39,6 @@ _KINDS = {
     "crop": "cropped",
     "scene": "the same scene",
 }
-_STYLE = """
-.pics{display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start}
-.pics figure{margin:0;max-width:240px;padding:.4rem;border:1px solid transparent}
-.pics .best figure{border-color:currentColor;border-radius:.4rem}
-.pic{display:block;max-width:240px;max-height:240px;margin-bottom:.3rem}
-.pics figcaption{overflow-wrap:anywhere}
-.quiet{color:var(--quiet)}
-"""
 
 
 def similar_page(
@@ -73,7 +66,7 @@ def similar_page(
             more = f"{left_out:,} more groups are not shown here; the tables have all."
             yield section("more", "More", element("p", more))
 
-    yield from page(title, parts(), styles=[_STYLE])
+    yield from page(title, parts(), styles=[style("pictures")])
 
 
 def _card(card: SimilarCard) -> Markup:
