@@ -34,10 +34,12 @@ def unseen(transfer: Transfer) -> None:
 class Context:
     """File system, clock, and who is told of progress: as (what, done, total), of transfers with their bytes.
 
-    The latter is called from threads.
+    The latter is called from threads. `data_dir` is the folder of what belongs to the user and to no folder of
+    photos; "" for the system's place.
     """
 
     fs: FileSystem = field(default_factory=RealFileSystem)
     clock: Clock = field(default_factory=RealClock)
     progress: Callable[[str, int, int], None] = silent
     transferred: Callable[[Transfer], None] = unseen
+    data_dir: str = ""

@@ -221,7 +221,7 @@ def _locked(storage: str, wait: bool, context: Context) -> Iterator[None]:
 
 def _index(origin: str, jobs: Sequence[str], storage: str, context: Context) -> None:
     """Makes jobs known to whoever asks for their labels in another folder; it is no harm where that fails."""
-    path = index_path()
+    path = index_path(context)
     try:
         context.fs.make_folder(path.rpartition("/")[0])
         with JobIndex(path) as index:

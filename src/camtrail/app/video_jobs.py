@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from camtrail.app.camio_service import ATTEMPTS
+from camtrail.app.context import Context
 from camtrail.app.state import absolute
 from camtrail.core.clock import Clock
 from camtrail.core.names import shown
@@ -60,11 +61,12 @@ def find_jobs(client: Client, clock: Clock) -> list[Job]:
     return sorted(jobs, key=lambda job: (span_of(job)[0] or never, job.id))
 
 
-def index_path() -> str:
+def index_path(context: Context) -> str:
     """The file that knows which state file knows the videos of a job."""
     from platformdirs import user_data_dir
 
-    return absolute(f"{user_data_dir('camtrail', appauthor=False)}/video-jobs.sqlite")
+    folder = context.data_dir or user_data_dir("camtrail", appauthor=False)
+    return absolute(f"{folder}/video-jobs.sqlite")
 
 
 def utc_of(text: object) -> datetime | None:

@@ -211,8 +211,8 @@ def own_videos(
 def _storage(job_id: str, server_url: str, context: Context) -> str | None:
     """The state file of the import that made a job; None where it is not known, or gone."""
     try:
-        context.fs.entry(index_path())
-        with JobIndex(index_path()) as index:
+        context.fs.entry(index_path(context))
+        with JobIndex(index_path(context)) as index:
             storage = index.storage(origin_of(server_url), job_id)
         return None if storage is None else context.fs.entry(storage).path
     except (InputError, StorageError):
