@@ -1,6 +1,7 @@
 # make run    makes the environment and runs the main job on a sample (PHOTOS=DIR: on your own photos)
 # make test   makes the environment with the test tools, and tests
-# make check  format, lint, types, layers, and that only one module writes files
+# make check  format, lint, types, layers, that only one module writes files, and that the documentation builds
+# make docs   the documentation, as .site/index.html
 # make bench  speed beside the peers, as a table
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ else
 BIN := $(VENV)/bin
 endif
 
-.PHONY: run test check bench clean
+.PHONY: run test check docs bench clean
 
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -41,9 +42,14 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/writes_lint.py src/camtrail
+	$(BIN)/python -m mkdocs build --strict --quiet
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m mkdocs build --strict --quiet
+	@echo .site/index.html
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
 
 clean:
-	$(PYTHON) -c "import shutil; [shutil.rmtree(p, True) for p in ('$(VENV)', '.bench', 'sample')]"
+	$(PYTHON) -c "import shutil; [shutil.rmtree(p, True) for p in ('$(VENV)', '.bench', '.site', 'sample')]"

@@ -17,7 +17,7 @@ from camtrail.cli.main import cli
 
 _ROOT = Path(__file__).parents[1]
 _INCLUDED = {"architecture.md": "ARCHITECTURE.md", "changelog.md": "CHANGELOG.md"}
-_COMMON = ("as_json", "verbose", "quiet", "no_progress")
+COMMON = ("as_json", "verbose", "quiet", "no_progress")
 _FOLDER = "reference"
 
 
@@ -65,7 +65,7 @@ def _index() -> str:
 def _shared() -> Iterator[tuple[str, str]]:
     _, process = next(_commands(cli))
     for parameter in process.params:
-        if isinstance(parameter, click.Option) and parameter.name in _COMMON:
+        if isinstance(parameter, click.Option) and parameter.name in COMMON:
             yield ", ".join(parameter.opts), parameter.help or ""
     yield "-h, --help", "say what a verb does and which options it has"
 
@@ -88,7 +88,7 @@ def _body(name: str, command: click.Command) -> str:
 
 
 def _is_own(parameter: click.Parameter) -> bool:
-    return isinstance(parameter, click.Option) and parameter.name not in _COMMON and not parameter.hidden
+    return isinstance(parameter, click.Option) and parameter.name not in COMMON and not parameter.hidden
 
 
 def _row(parameter: click.Parameter, context: click.Context) -> str:

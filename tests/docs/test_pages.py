@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from docs_prepared import prepared
 
 ROOT = Path(__file__).parents[2]
