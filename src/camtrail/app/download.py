@@ -43,7 +43,7 @@ from camtrail.services.mapillary.client import MOST_AT_ONCE, Client
 from camtrail.services.mapillary.images import Image, damage
 from camtrail.steps import id_lists, tiling
 from camtrail.steps.id_lists import IdList
-from camtrail.transfer.fetch import Fetched, discard, fetch
+from camtrail.transfer.fetch import Damaged, Fetched, discard, fetch
 from camtrail.transfer.http import Http
 from camtrail.transfer.pace import Pace
 from camtrail.transfer.queue import Again, Queue
@@ -56,10 +56,12 @@ R = TypeVar("R")
 _BACKOFF = Backoff(first_s=0.005, factor=4.0)
 _RENEWALS = 3  # new addresses for one image
 _SERVED = {"320": "1024", "640": "1024"}  # the next larger picture that the service has
+_DAMAGED = 3  # attempts for a picture that comes whole and is none
 _GAIN_BYTES = 1 << 16  # an attempt that brings so much of a picture is not in vain
 _LIST_SUFFIXES = (".txt", ".csv")
 _MOST_LIST_BYTES = 1 << 28
 _SHARE = 4  # so many times longer than the last commit took nothing is written down
+_MOST_NAMED = 10  # failed images for one reason, beyond which the manifest alone tells which
 _PAGE = 5000  # rows of the state that are in memory at a time
 _UNKNOWN = "unknown"  # folder of images that belong to no sequence
 _COUNTS = ("fetched", "there_before", "unknown", "failed")
@@ -256,7 +258,9 @@ class _Run:
         self.rows: list[Download] = []
         self.folders: set[str] = set()
         self.kept_s = 0.0  # not before the next commit
+        self.lost: dict[Failure[str], list[str]] = {}  # images that met the same failure
         self.left = 0
+        self.untold = 0
 
     def asked(self, call: Callable[[], R]) -> R:
         """What a call returns that may be made several times."""
@@ -292,6 +296,14 @@ class _Run:
         self.left = len(todo)
         if todo:
             self._fetch(todo)
+        for failure, ids in self.lost.items():
+            named = [f"image {id}" for id in ids] if len(ids) <= _MOST_NAMED else [f"{len(ids):,} images"]
+            self.done.result.failures += map(failure.at, named)
+        if self.untold:
+            self.done.result.notes.append(
+                f"{self.untold:,} pictures are as they were served, because nothing can be written into them; "
+                "message in manifest.csv says why"
+            )
         counts = self.done.counts
         self.done.counts = Counter({name: counts[name] for name in _COUNTS if counts[name]})
 
@@ -372,6 +384,11 @@ class _Run:
             task.renewed += 1
             task.is_stale = True
             return Again(0.0, error=e, gained=True)
+        except Damaged:
+            task.failed += 1
+            if task.failed >= min(_DAMAGED, self.options.max_attempts):
+                raise
+            return Again(_BACKOFF.delay_s(task.failed, self.random), gained=True)
         except ServiceError as e:
             gained = self._has_gained(task)
             task.failed = 1 if gained else task.failed + 1
@@ -423,6 +440,7 @@ class _Run:
             self.rows.append(self._row(staged, wanted.sequence, wanted.lat_deg, wanted.lon_deg))
             self.done.counts["fetched"] += 1
             self.done.size_bytes += staged.served_bytes
+            self.untold += staged.note != ""
             self._passed()
 
     def _looked_up(self, task: _Task, answer: Any, queue: Queue[_Task, Any]) -> None:
@@ -468,7 +486,7 @@ class _Run:
         self.rows.append(self._known(id, "failed", failure.message))
         self.said.pop(id, None)
         self.done.counts["failed"] += 1
-        self.done.result.failures.append(failure.at(f"image {id}"))
+        self.lost.setdefault(failure.at(""), []).append(id)
         self._passed()
 
     def _passed(self) -> None:

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _STATE = "downloads.sqlite"
 _PARTS = "parts"
+_NUMBERS = frozenset(f.name for f in dataclasses.fields(Image) if f.type == "float")
 
 
 @dataclass(slots=True)
@@ -98,6 +99,5 @@ def image_of(said: str) -> Image | None:
     if not said:
         return None
     values: dict[str, Any] = json.loads(said)
-    numbers = {f.name for f in dataclasses.fields(Image) if f.type == "float"}
-    filled: dict[str, Any] = {k: math.nan if v is None and k in numbers else v for k, v in values.items()}
+    filled: dict[str, Any] = {k: math.nan if v is None and k in _NUMBERS else v for k, v in values.items()}
     return Image(**filled, url=None)

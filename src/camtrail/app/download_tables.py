@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from camtrail.exports.csv import inert
 from camtrail.metadata import safeio
 from camtrail.services.mapillary.images import Image
 from camtrail.steps import pairs
+from camtrail.steps.id_lists import IdList
 
 __all__ = ["Verified", "check_tables", "verify", "write_tables"]
 
@@ -54,6 +56,7 @@ _MARKS = {
 }
 _PIECE_BYTES = 1 << 20
 _MOST_NAMED = 5
+_LINES = 1000  # of a table, that are written at once
 
 
 def check_tables(folder: str, force: bool, context: Context) -> None:
@@ -63,45 +66,89 @@ def check_tables(folder: str, force: bool, context: Context) -> None:
     check_target(f"{absolute(folder)}/manifest.parquet", geoparquet.MARK, force, context, is_mark_last=True)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the tables of lists say of an image."""
+
+    sequence: str
+    path: str | None
+    lat_deg: float
+    lon_deg: float
+    captured_s: float
+    heading_deg: float
+    is_pano: bool | None
+
+
 def write_tables(done: Downloaded, downloads: Downloads, origin: str, context: Context) -> None:
-    """The manifest of all images of this service and size, and of lists their pairs and sequences."""
-    rows = list(downloads.rows(origin, done.size))
-    said = {row.image: image for row in rows if (image := image_of(row.said)) is not None}
+    """The manifest of all images of this service and size, and of lists their pairs and sequences.
+
+    Notes
+    -----
+    Rows are read twice, and 5,000 are in memory at a time; of images of lists, a few numbers.
+    """
     scaled_from = None if done.served == done.size else done.served
-    values = [_row(row, said.get(row.image), done.size, scaled_from) for row in rows]
-    _put(done, "manifest.csv", _csv([name for name, _ in _COLUMNS], map(_cells, values)), context)
+
+    def values() -> Iterator[list[Any]]:
+        for row in downloads.rows(origin, done.size):
+            yield _row(row, _image(row), done.size, scaled_from)
+
+    _put(done, "manifest.csv", [name for name, _ in _COLUMNS], map(_cells, values()), context)
     try:
-        table = [(v[4], v[5], v[13], *v) for v in values]
+        table = ((v[4], v[5], v[13], *v) for v in values())
         path = f"{done.folder}/manifest.parquet"
         safeio.put(context.fs, path, geoparquet.write_table(_COLUMNS, table))
         done.result.outputs.append(path)
     except MissingDependency as e:
         done.result.notes.append(f"there is no manifest.parquet: {e}")
-    if untold := sum(row.state == "fetched" and row.message != "" for row in rows):
-        done.result.notes.append(
-            f"{untold:,} pictures are as they were served, because nothing can be written into them; "
-            "message in manifest.csv says why"
-        )
     if done.lists is not None:
-        by_image = {row.image: row for row in rows}
+        known = {row.image: _known(row) for row in downloads.rows(origin, done.size)}
         if len(done.lists.database):
-            _put(done, "pairs.csv", _csv(_PAIRS, _pairs(done, by_image, said)), context)
-        _put(done, "sequences.csv", _csv(_SEQUENCES, _sequences(done, rows, said)), context)
-        _flat(done, by_image, said)
+            _put(done, "pairs.csv", _PAIRS, _pairs(done.lists, known), context)
+        _put(done, "sequences.csv", _SEQUENCES, _sequences(done.lists, known), context)
+        done.result.notes += _flat(done.lists, known)
 
 
-def _put(done: Downloaded, name: str, text: str, context: Context) -> None:
+def _image(row: Download) -> Image:
+    """What the service said of an image; nothing where it was not asked."""
+    return image_of(row.said) or Image(row.image, row.sequence, *[math.nan] * 9, *[None] * 8)  # type: ignore[arg-type]
+
+
+def _known(row: Download) -> _Known:
+    image = _image(row)
+    place = place_of(image, row.lat_deg, row.lon_deg)
+    heading_deg, _ = _heading(image)
+    return _Known(
+        row.sequence or "",
+        row.path,
+        place.lat_deg,
+        place.lon_deg,
+        image.captured_s,
+        heading_deg,
+        image.is_pano,
+    )
+
+
+def _heading(image: Image) -> tuple[float, str | None]:
+    """Where it looks, and who says so."""
+    if not math.isnan(image.computed_heading_deg):
+        return image.computed_heading_deg, "computed"
+    return image.heading_deg, None if math.isnan(image.heading_deg) else "original"
+
+
+def _put(
+    done: Downloaded, name: str, head: Sequence[str], rows: Iterable[Sequence[Any]], context: Context
+) -> None:
     path = f"{done.folder}/{name}"
-    safeio.put(context.fs, path, [text.encode()])
+    safeio.put(context.fs, path, _csv(head, rows))
     done.result.outputs.append(path)
 
 
-def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
-    table.writerow(head)
-    table.writerows([_cell(value) for value in row] for row in rows)
-    return out.getvalue()
+def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+    lines = chain([head], ([_cell(value) for value in row] for row in rows))
+    while some := list(islice(lines, _LINES)):
+        out = io.StringIO()
+        csv.writer(out, lineterminator="\n").writerows(some)
+        yield out.getvalue().encode()
 
 
 def _cell(value: Any) -> str:
@@ -132,118 +179,76 @@ def _iso(time_s: float) -> str | None:
     return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _row(row: Download, image: Image | None, size: str, scaled_from: str | None) -> list[Any]:
+def _row(row: Download, image: Image, size: str, scaled_from: str | None) -> list[Any]:
     """One line of the manifest, in the order of `_COLUMNS`."""
-    image = image or _unknown(row)
     place = place_of(image, row.lat_deg, row.lon_deg)
-    is_computed = not math.isnan(image.computed_heading_deg)
-    heading_deg = image.computed_heading_deg if is_computed else image.heading_deg
+    heading_deg, heading_source = _heading(image)
     alt_m = image.alt_m if math.isnan(image.computed_alt_m) else image.computed_alt_m
     return [
         row.image, row.sequence or image.sequence, row.path, row.state, place.lat_deg, place.lon_deg, place.source,
         row.lat_deg, row.lon_deg, image.computed_lat_deg, image.computed_lon_deg, image.lat_deg, image.lon_deg,
-        alt_m, heading_deg, None if math.isnan(heading_deg) else "computed" if is_computed else "original",
-        image.captured_s, image.camera_type, image.is_pano, image.make, image.model, image.creator,
-        image.width_px, image.height_px, size, scaled_from, row.size_bytes,
+        alt_m, heading_deg, heading_source, image.captured_s, image.camera_type, image.is_pano, image.make,
+        image.model, image.creator, image.width_px, image.height_px, size, scaled_from, row.size_bytes,
         row.sha256.hex() if row.sha256 else None, row.served_bytes,
         row.served_sha256.hex() if row.served_sha256 else None, row.message or None,
     ]  # fmt: skip
 
 
-def _unknown(row: Download) -> Image:
-    """An image of which the service said nothing."""
-    return Image(row.image, row.sequence, *[math.nan] * 9, *[None] * 8)  # type: ignore[arg-type]
-
-
-def _pairs(done: Downloaded, rows: dict[str, Download], said: dict[str, Image]) -> Iterable[Sequence[Any]]:
-    lists = done.lists
-    assert lists is not None
-    time_s, heading_deg = (np.full(len(lists), np.nan) for _ in range(2))
-    lat_deg, lon_deg = lists.lat_deg.copy(), lists.lon_deg.copy()
-    for i, id in enumerate(lists.image.tolist()):
-        if (image := said.get(id)) is None:
-            continue
-        time_s[i] = image.captured_s
-        heading_deg[i] = (
-            image.heading_deg if math.isnan(image.computed_heading_deg) else image.computed_heading_deg
-        )
-        if math.isnan(lat_deg[i]):
-            place = place_of(image, math.nan, math.nan)
-            lat_deg[i], lon_deg[i] = place.lat_deg, place.lon_deg
+def _pairs(lists: IdList, known: Mapping[str, _Known]) -> Iterator[Sequence[Any]]:
+    ids = lists.image.tolist()
+    there = [known[id] for id in ids]
+    lat_deg, lon_deg, time_s, heading_deg = np.array(
+        [(k.lat_deg, k.lon_deg, k.captured_s, k.heading_deg) for k in there]
+    ).T
     found = pairs.measured(lists.database, lists.query, lat_deg, lon_deg, time_s, heading_deg)
-    ids, sequences = lists.image.tolist(), lists.sequence.tolist()
-    paths = [row.path if (row := rows.get(id)) is not None else None for id in ids]
     for a, b, distance_m, s, turn_deg in zip(
         found.database.tolist(), found.query.tolist(), found.distance_m.tolist(), found.time_s.tolist(),
         found.turn_deg.tolist(),
     ):  # fmt: skip
         yield (
-            sequences[a], sequences[b], ids[a], ids[b], paths[a], paths[b], float(lat_deg[a]), float(lon_deg[a]),
-            float(lat_deg[b]), float(lon_deg[b]), round(distance_m, 3), round(s, 3), round(turn_deg, 3),
+            there[a].sequence, there[b].sequence, ids[a], ids[b], there[a].path, there[b].path, there[a].lat_deg,
+            there[a].lon_deg, there[b].lat_deg, there[b].lon_deg, round(distance_m, 3), round(s, 3),
+            round(turn_deg, 3),
         )  # fmt: skip
 
 
-def _sequences(done: Downloaded, rows: Sequence[Download], said: dict[str, Image]) -> Iterable[Sequence[Any]]:
+def _sequences(lists: IdList, known: Mapping[str, _Known]) -> Iterator[Sequence[Any]]:
     """Each sequence of the lists, in their order: its lines, images and way."""
-    lists = done.lists
-    assert lists is not None
-    by_image = {row.image: row for row in rows}
     whole = set(lists.whole.tolist())
     ids = lists.image[lists.row].tolist()
     listed = set(ids)
-    ids += [row.image for row in rows if row.sequence in whole and row.image not in listed]
-    known = [by_image[id] for id in ids if id in by_image]
-    names = list(dict.fromkeys(row.sequence or "" for row in known))
-    labels = {name: i for i, name in enumerate(names)}
+    ids += [id for id, k in known.items() if k.sequence in whole and id not in listed]
+    lines = [known[id] for id in ids]
+    labels = {name: i for i, name in enumerate(dict.fromkeys(k.sequence for k in lines))}
     numbers = {id: i for i, id in enumerate(dict.fromkeys(ids))}
-    places = [_place(row, said) for row in known]
     covered = pairs.coverage(
-        np.array([labels[row.sequence or ""] for row in known], np.int64),
-        np.array([numbers[row.image] for row in known], np.int64),
-        np.array([lat for lat, _ in places], np.float64),
-        np.array([lon for _, lon in places], np.float64),
+        np.array([labels[k.sequence] for k in lines], np.int64),
+        np.array([numbers[id] for id in ids], np.int64),
+        np.array([k.lat_deg for k in lines], np.float64),
+        np.array([k.lon_deg for k in lines], np.float64),
     )
-    fetched: dict[str, set[str]] = defaultdict(set)
-    panoramas: dict[str, set[str]] = defaultdict(set)
-    for row in known:
-        if row.state == "fetched":
-            fetched[row.sequence or ""].add(row.image)
-        if (image := said.get(row.image)) is not None and image.is_pano:
-            panoramas[row.sequence or ""].add(row.image)
-    for i, name in enumerate(names):
+    fetched = Counter(known[id].sequence for id in numbers if known[id].path is not None)
+    panoramas = Counter(known[id].sequence for id in numbers if known[id].is_pano)
+    for name, i in labels.items():
         yield (
             name, int(covered.rows[i]), int(covered.images[i]), round(float(covered.covered_km[i]), 3),
-            len(fetched[name]), len(panoramas[name]),
+            fetched[name], panoramas[name],
         )  # fmt: skip
 
 
-def _place(row: Download, said: dict[str, Image]) -> tuple[float, float]:
-    if (image := said.get(row.image)) is None:
-        return row.lat_deg, row.lon_deg
-    place = place_of(image, row.lat_deg, row.lon_deg)
-    return place.lat_deg, place.lon_deg
-
-
-def _flat(done: Downloaded, rows: dict[str, Download], said: dict[str, Image]) -> None:
+def _flat(lists: IdList, known: Mapping[str, _Known]) -> list[str]:
     """Names the images that are no panoramas in sequences of which most are."""
-    assert done.lists is not None
-    by_sequence: dict[str, list[Image]] = defaultdict(list)
-    for id in done.lists.image.tolist():
-        if (image := said.get(id)) is not None and image.is_pano is not None:
-            by_sequence[rows[id].sequence or ""].append(image)
-    flat = [
-        image.id
-        for images in by_sequence.values()
-        if 2 * sum(bool(i.is_pano) for i in images) > len(images)
-        for image in images
-        if not image.is_pano
+    said = {id: k for id in lists.image.tolist() if (k := known[id]).is_pano is not None}
+    images = Counter(k.sequence for k in said.values())
+    panoramas = Counter(k.sequence for k in said.values() if k.is_pano)
+    flat = [id for id, k in said.items() if not k.is_pano and 2 * panoramas[k.sequence] > images[k.sequence]]
+    if not flat:
+        return []
+    few = ", ".join(flat[:_MOST_NAMED]) + (", …" if len(flat) > _MOST_NAMED else "")
+    return [
+        f"{len(flat):,} images are no panoramas, in sequences of which most are ({few}); "
+        "is_pano in manifest.csv tells all"
     ]
-    if flat:
-        few = ", ".join(flat[:_MOST_NAMED]) + (", …" if len(flat) > _MOST_NAMED else "")
-        done.result.notes.append(
-            f"{len(flat)} images are no panoramas, in sequences of which most are ({few}); "
-            "is_pano in manifest.csv tells all"
-        )
 
 
 @dataclass(slots=True)

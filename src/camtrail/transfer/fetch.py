@@ -21,7 +21,7 @@ from camtrail.metadata.safeio import Part
 from camtrail.transfer.http import Answer, Http
 from camtrail.transfer.retry import Gone, error_of
 
-__all__ = ["TAG", "Fetched", "discard", "fetch"]
+__all__ = ["TAG", "Damaged", "Fetched", "discard", "fetch"]
 
 _MOST_BYTES = 1 << 30
 _WORTH_BYTES = 1 << 20  # of what is at least so long, a kill in the middle is worth a file to go on from
@@ -37,6 +37,13 @@ _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII).fullmatch
 _PAGES = ("text/", "application/json", "application/xhtml")
 _LOGIN = "if this network has a login page, log in there and run again"
 _AGAIN = "run again; it begins anew"
+
+
+class Damaged(BadAnswer):
+    """Bytes that came whole and are not what was asked for: this one file's trouble, not the service's."""
+
+    exit_code = 3
+    code = "damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,7 @@ def fetch(
     Gone
         The server does not give it (401, 403, 404, 410): the address may be too old.
     BadAnswer
-        What came is something else, damaged, or no continuation; `retryable`. Where a part is of no use any more,
+        What came is something else, no continuation, or (Damaged) not whole; `retryable`. Where a part is of no use any more,
         it is gone.
     StorageError, UnreadableFile
         The part cannot be written, or read back.
@@ -202,7 +209,7 @@ class _Growing:
                 self._part.remove()
 
     def end(self, damage: Callable[[ByteSource], str | None]) -> Fetched:
-        """The whole file, its tag taken away. Raises BadAnswer for one that is not what it should be."""
+        """The whole file, its tag taken away. Raises Damaged for one that is not what it should be."""
         self._part.close()
         size = self._part.size if self.is_taken else self._resumed_bytes
         said: str | None = None
@@ -213,7 +220,7 @@ class _Growing:
                 said = damage(source)
         if said is not None:
             discard(self._fs, self._path)
-            raise BadAnswer(f"what came is not what was asked for: {said}", _AGAIN)
+            raise Damaged(f"what came is not what was asked for: {said}", _AGAIN)
         if self._has_tag:
             Part(self._fs, self._path + TAG).remove()
         return Fetched(size, self._hash.hexdigest(), self._resumed_bytes)
