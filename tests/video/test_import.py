@@ -320,6 +320,49 @@ def test_a_video_that_is_replaced_while_others_are_sent_is_never_sent_as_what_it
     assert sha1(video(1)) not in times(box)
 
 
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_no_job_waits_for_a_video_that_is_gone(how, quick, folder, imported, camio, tmp_path: Path):
+    box = camio("status=500,origin=box,nth=2-,path=/box/content")
+    env = environment(box)
+    assert imported(quick, env=env).counts["sent"] == 1
+    box.set_faults([])
+    lost = folder / name_of(2)
+    if how == "removed":
+        lost.unlink()
+    else:
+        lost.write_bytes(video(77))
+    done = imported(quick, env=env)
+    assert codes(done) == {3}
+    (failure,) = done.result.failures
+    assert (failure.item, failure.code) == (str(lost), "gone")
+    first = {sha1(video(0)), sha1(video(1))}
+    lists = [set(m["hashes"]) for m in box.received()["manifests"]]
+    assert lists == ([first] if how == "removed" else [first, {sha1(video(77))}])
+    assert imported(quick, env=env).result.failures == [], "it is said once"
+    (folder / name_of(9)).write_bytes(video(2))
+    done = imported(quick, env=env)
+    assert done.counts["sent"] == 1 and done.result.failures == []
+    assert {sha1(video(2))} in [set(m["hashes"]) for m in box.received()["manifests"]]
+    assert set(times(box).values()) == {1}
+    assert "shards_missing" not in {j["status"] for j in box.received()["jobs"]}
+
+
+def test_a_job_waits_for_the_videos_of_another_folder(quick, folder, imported, camio, tmp_path: Path):
+    box = camio("status=500,origin=box,nth=2-,path=/box/content")
+    env, storage = environment(box), str(tmp_path / "both.sqlite")
+    imported(quick, env=env, storage=storage)
+    box.set_faults([])
+    fill(tmp_path / "other", 1, "OTHER")
+    (tmp_path / "other" / name_of(0, "OTHER")).write_bytes(video(50))
+    done = imported(quick, of=tmp_path / "other", env=env, storage=storage)
+    assert (
+        done.counts["sent"] == 1 and codes(done) == {5} and "waits for 2" in done.result.failures[0].message
+    )
+    done = imported(quick, env=env, storage=storage)
+    assert dict(done.counts) == {"sent": 2, "sent before": 1} and done.result.failures == []
+    assert sorted(m["item_count"] for m in box.received()["manifests"]) == [1, 3]
+
+
 def test_a_folder_that_is_moved_goes_on(quick, folder, imported, camio, tmp_path: Path):
     box = camio("status=500,origin=box,nth=2-,path=/box/content")
     assert imported(quick, env=environment(box)).counts["sent"] == 1

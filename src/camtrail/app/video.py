@@ -413,7 +413,7 @@ class _Import:
         stored = self.known.get(content.sha1)
         if stored is None or not stored.record.get("job_id"):
             return fresh
-        kept = {**stored.record, "filename": file.path, "relative_name": file.relative}
+        kept = {**stored.record, "filename": file.path, "relative_name": file.relative, "refused": None}
         if (kept.get("camera"), kept.get("timestamp")) != (fresh["camera"], fresh["timestamp"]):
             self.result.notes.append(
                 f"{shown(file.typed)}: stays with camera {shown(str(kept.get('camera')))} at {kept.get('timestamp')}, "
@@ -423,6 +423,7 @@ class _Import:
 
     def _sent_as_jobs(self, records: list[dict[str, Any]]) -> None:
         """Cameras, job, videos, and the word that the job is complete."""
+        self._let_go()
         open_jobs = [s for s in self.known.values() if s.state == "uploaded" and s.record.get("job_id")]
         if not records and not open_jobs:
             return
@@ -431,6 +432,29 @@ class _Import:
             self._assign(ready)
         self._send(ready)
         self._register()
+
+    def _let_go(self) -> None:
+        """Has no job wait for a video that is not there any more."""
+        read = {record["filename"] for record in self.first.values()}
+        for key, stored in self.known.items():
+            record = stored.record
+            path = str(record.get("filename"))
+            is_over = stored.state in _IMPORTED or not record.get("job_id") or record.get("refused")
+            if key in self.first or is_over or not (path in read or self._is_gone(path)):
+                continue
+            why = "is not there any more, and was not sent"
+            record["refused"] = why
+            self._put([record], "refused", why)
+            self._fail(Failure(path, "gone", why, "bring it back and run again, where it is to be sent"))
+
+    def _is_gone(self, path: str) -> bool:
+        try:
+            self.context.fs.status(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False
+        return False
 
     def _with_cameras(self, records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """The videos whose cameras the hooks know. For hooks that make jobs all are registered before the first."""
