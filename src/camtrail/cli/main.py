@@ -59,6 +59,7 @@ VERBS = {
     "inaturalist": ("camtrail.cli.inaturalist:inaturalist", "match photos with observations on iNaturalist"),
     "video": ("camtrail.cli.video:video", "batches of videos to a service, by hooks; jobs and labels"),
     "sandbox": ("camtrail.cli.sandbox:sandbox", "stand-in services on this machine, to rehearse with"),
+    "demo": ("camtrail.cli.demo:demo", "make a sample collection and run the whole story on it"),
 }
 
 

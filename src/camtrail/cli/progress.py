@@ -103,13 +103,19 @@ class Bar:
             amount = f"{items}, {now.size_bytes / 1e6:,.1f} MB"
             self._tell(_TRANSFER, now.items, now.all_items, amount, now.what)
 
-    def end(self) -> None:
-        """Takes it off the screen; nothing is drawn any more."""
+    def pause(self) -> None:
+        """Takes it off the screen; it comes up again when what follows takes its time."""
         with self._lock:
-            self._is_over = True
+            self._start_s = self._clock.monotonic_s()
+            self._rows.clear()
             if self._shown is not None:
                 self._shown.stop()
                 self._shown = None
+
+    def end(self) -> None:
+        """Takes it off the screen; nothing is drawn any more."""
+        self._is_over = True
+        self.pause()
 
     def _tell(
         self, key: str, done: int, total: int, amount: str, what: str, *, is_bytes: bool = False

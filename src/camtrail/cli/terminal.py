@@ -72,6 +72,11 @@ class Run:
         bar = self._bar
         self.context = Context(progress=bar.step, transferred=bar.transfer) if bar else Context()
 
+    def pause(self) -> None:
+        """Takes the bar off the screen while something is printed."""
+        if self._bar:
+            self._bar.pause()
+
     def end(self) -> None:
         """Takes the bar off the screen."""
         if self._bar:
