@@ -442,6 +442,29 @@ def test_a_run_that_waits_goes_on_when_the_other_ends(folder, slow):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_reads_large_videos_can_be_interrupted(folder, file, number, code, run):
+    large = folder / name_of(9)
+    size = 1 << 36  # of zeros that take no room
+    with large.open("wb") as f:
+        f.write(footage() + (1).to_bytes(4, "big") + b"free" + (size - len(footage())).to_bytes(8, "big"))
+        f.truncate(size)
+    process = started(folder, file)
+    try:
+        wait_for(lambda: file.calls("data"), process)
+        began = time.monotonic()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == code and time.monotonic() - began < 5.0
+        assert b"Traceback" not in err
+    finally:
+        kill(process)
+    large.unlink()
+    assert run(folder, file.path).code == 0
+    assert sorted(file.posted()) == [name_of(n) for n in range(3)]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("is_stubborn", [False, True])
 def test_an_interrupted_run_ends_soon_and_the_same_command_goes_on(
     folder, slow, number, code, is_stubborn, run

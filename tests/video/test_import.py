@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -86,6 +87,25 @@ def test_a_camera_may_have_any_name(camera, tmp_path, quick, imported, camio):
     assert only["name"] == camera and only["local_camera_id"] == local_camera_id(camera)
     assert told["cameras"].keys() == {local_camera_id(camera)}
     assert told["videos"][0]["camera_id"] == only["camera_id"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are no UTF-8")
+def test_names_whose_bytes_are_no_utf8_are_sent_and_told_escaped(quick, tmp_path, imported, camio):
+    folder = tmp_path / "latin"
+    below = Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9"))
+    below.mkdir(parents=True)
+    (below / name_of(0)).write_bytes(video(0))
+    Path(os.fsdecode(os.fsencode(folder) + b"/C\xe9-1476014617.mp4")).write_bytes(video(1))
+    box = camio()
+    names = {"regex": r".*/(?P<camera>[^/]+)-(?P<epoch>\d+)\.mp4"}
+    done = imported(quick, of=folder, env=environment(box), names=names)
+    assert (dict(done.counts), done.result.failures) == ({"sent": 2}, [])
+    assert {v["camera"] for v in done.videos} == {"CAM", r"C\xe9"}
+    assert {v["name"] for v in box.received()["videos"]} == {
+        rf"caf\xe9/{name_of(0)}",
+        r"C\xe9-1476014617.mp4",
+    }
+    assert dict(imported(quick, of=folder, env=environment(box), names=names).counts) == {"sent before": 2}
 
 
 def test_a_suffix_makes_another_camera(quick, folder, imported, camio):

@@ -670,7 +670,7 @@ class _Import:
         self.done.videos.append(
             {
                 "path": plain(self.typed[key]), "outcome": outcome, "reason": reason, "sha1": key,
-                "camera": record["camera"], "time": f"{record['timestamp']}Z",
+                "camera": plain(record["camera"]), "time": f"{record['timestamp']}Z",
                 "time_source": record.get("timestamp_source"), "job_id": record.get("job_id"),
                 "shard_id": record.get("shard_id"),
             }

@@ -181,9 +181,9 @@ def _tested(run: Run, folder: str, options: ImportOptions) -> int:
         click.echo(as_json(Result("video import"), counts={}, names=[_row(r) for r in rows]))
         return 0
     for row in map(_row, rows):
-        click.echo(row["path"])
+        click.echo(shown(row["path"]))
         click.echo(
-            f"    camera {row['camera'] or '-'}, time {row['time'] or '-'} ({row['matched'] or 'no match'})"
+            f"    camera {shown(row['camera'] or '-')}, time {row['time'] or '-'} ({row['matched'] or 'no match'})"
         )
         for problem in row["problems"]:
             click.echo(f"    {problem}")
@@ -198,7 +198,7 @@ def _row(parsed: Any) -> dict[str, Any]:
     name = parsed.name
     return {
         "path": plain(parsed.file.typed),
-        "camera": name.camera,
+        "camera": None if name.camera is None else plain(name.camera),
         "time": None if name.time_s is None else f"{wire_time(name.time_s)}Z",
         "lat": name.lat_deg,
         "lng": name.lng_deg,
