@@ -67,7 +67,7 @@ def _long(path: Path, size_bytes: int) -> None:
     import av
 
     with (
-        av.open(io.BytesIO(_footage(1280, 720, _SEEN))) as source,
+        av.open(io.BytesIO(_footage(1280, 720, _SEEN)), "r") as source,
         av.open(str(path), "w", format="mp4") as file,
     ):
         packets = [p for p in source.demux(video=0) if p.dts is not None]

@@ -17,6 +17,7 @@ from statistics import median
 from bench import (
     agree,
     peers,
+    rows_download,
     rows_match,
     rows_places,
     rows_program,
@@ -41,6 +42,7 @@ ROWS = (
     *rows_places.ROWS,
     *rows_write.ROWS,
     *rows_upload.ROWS,
+    *rows_download.ROWS,
     *rows_video.ROWS,
     *rows_vision.ROWS,
     *rows_match.ROWS,

@@ -31,7 +31,7 @@ def _sha1(path: str) -> str:
 
 def hashed(who: str, folder: str, storage: str) -> dict[str, object]:
     """SHA-1 of every video: as the importer reads them, with what they say of themselves, or by `hashlib` alone."""
-    read = {"camtrail": _reader, "hashlib": lambda _: lambda files: list(map(_sha1, files))}[who](storage)
+    read = _reader(storage) if who == "camtrail" else lambda files: list(map(_sha1, files))
     files = _videos(folder)
     start = perf_counter()
     sums = read(files)
