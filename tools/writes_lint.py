@@ -73,6 +73,7 @@ def violations(file: str, tree: ast.AST) -> Iterator[str]:
         return
     for name, call in calls(tree):
         ours = "os.devnull" in ast.unparse(call) or (file.startswith("catalog/") and name == "os.replace")
+        ours |= name == "av.open" and ast.unparse(call.args[0]) == "memory"  # a video that is made in memory
         if writes(name, call) and not ours:  # the catalog puts its own damaged file aside
             yield f"line {call.lineno}: {name}"
 

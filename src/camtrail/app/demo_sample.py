@@ -351,8 +351,8 @@ def _video(seed: int) -> bytes:
 
     width, height = _VIDEO_PX
     background = _landscape(51 + seed, 0.0, _VIDEO_PX)
-    out = io.BytesIO()
-    with av.open(out, "w", format="mp4") as file:
+    memory = io.BytesIO()
+    with av.open(memory, "w", format="mp4") as file:
         stream: Any = (
             # Without its look ahead x264 makes the same bytes of the same pictures each time.
             file.add_stream("libx264", rate=_VIDEO_RATE, options={"qp": "26"})
@@ -370,7 +370,7 @@ def _video(seed: int) -> bytes:
             frame.pts, frame.time_base = n, Fraction(1, _VIDEO_RATE)
             file.mux(stream.encode(frame))
         file.mux(stream.encode())
-    return out.getvalue()
+    return memory.getvalue()
 
 
 def _bare_video(at_s: int) -> bytes:

@@ -58,7 +58,7 @@ def demo(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
             click.echo(f"  {shown(page)}")
     if options.open:
         for page in pages:
-            webbrowser.open(page)
+            webbrowser.open_new_tab(page)
     return story.exit_code()
 
 
