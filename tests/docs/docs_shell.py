@@ -1,6 +1,6 @@
-"""A small shell for the commands of the documentation: `camtrail` runs in this one process, all else in bash.
+"""A small shell for the commands of the documentation: `camtrail` runs in its one process, all else in bash.
 
-Run as a program it reads one command a line from standard input, as JSON, and answers each with one line,
+`talking` starts one and `done` has it do a step. Run as a program it reads one command a line from standard input, as JSON, and answers each with one line,
 `[exit code, what was printed]`.
 """
 
@@ -13,10 +13,54 @@ import re
 import shlex
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _EXPANDED = re.compile(r"""[*?$`~{\\]""")
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that a page has its reader do."""
+
+    kind: str  # command, file, python
+    text: str
+    name: str = ""
+    shown: str | None = None  # output; None where the page shows none
+    code: int = 0
+
+
+@contextmanager
+def talking(folder: Path, env: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A shell in a folder, with variables beside those that there are."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", __file__],
+        cwd=folder, env={**os.environ, **env, "PATH": path, "COLUMNS": "100"},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
+    ) as child:  # fmt: skip
+        yield child
+        assert child.stdin is not None
+        child.stdin.close()
+
+
+def done(child: subprocess.Popen[str], step: Step, folder: Path) -> tuple[int, str]:
+    """Exit code and output of a step."""
+    if step.kind == "file":
+        (folder / "at" / step.name).write_text(step.text, "utf-8")
+        return 0, ""
+    command = step.text
+    if step.kind == "python":
+        (folder / "step.py").write_text(step.text, "utf-8")
+        command = f'python -W error "{folder / "step.py"}"'
+    assert child.stdin is not None and child.stdout is not None
+    child.stdin.write(json.dumps(command) + "\n")
+    child.stdin.flush()
+    code, printed = json.loads(child.stdout.readline())
+    return code, printed
 
 
 def words_of(command: str) -> list[str] | None:
@@ -65,7 +109,7 @@ def _camtrail(words: list[str]) -> tuple[int, str]:
 
     data = io.BytesIO()
     printed = io.TextIOWrapper(data, "utf-8", write_through=True)
-    sys.argv = words
+    sys.argv, sys.stdin = words, io.StringIO()
     code: object = 0
     with redirect_stdout(printed), redirect_stderr(printed):
         try:
@@ -76,9 +120,10 @@ def _camtrail(words: list[str]) -> tuple[int, str]:
 
 
 def _serve() -> None:
+    commands = sys.stdin
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)  # what is printed past sys.stdout spoils no answer
-        for line in sys.stdin:
+        for line in commands:
             answers.write(json.dumps(run(json.loads(line))) + "\n")
             answers.flush()
 

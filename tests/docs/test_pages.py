@@ -10,7 +10,6 @@ Usage: python tests/docs/test_pages.py PAGE…    prints what the commands of pa
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -18,11 +17,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from docs_prepared import prepared
+from docs_shell import Step, done, talking
 
 ROOT = Path(__file__).parents[2]
 DOCS = Path(os.environ.get("CAMTRAIL_DOCS", ROOT / "docs"))
@@ -37,17 +36,6 @@ NOT_RUN = {
     "sandboxes.md": 1,  # it serves until it is interrupted
 }
 """How many blocks of commands a page shows that no test runs."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """Something that a page has its reader do."""
-
-    kind: str  # command, file, python
-    text: str
-    name: str = ""
-    shown: str | None = None  # output; None where the page shows none
-    code: int = 0
 
 
 def steps(page: str) -> Iterator[Step]:
@@ -80,32 +68,8 @@ def shell(page: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
     found = _WITH.search((DOCS / page).read_text("utf-8"))
     names = [name.strip() for name in found[1].split(", ")] if found else []
     (folder / "at").mkdir()
-    with prepared(names, folder / "at") as env:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        with subprocess.Popen(
-            [sys.executable, "-W", "error", str(Path(__file__).with_name("docs_shell.py"))],
-            cwd=folder / "at", env={**os.environ, **env, "PATH": path, "COLUMNS": "100"},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
-        ) as child:  # fmt: skip
-            yield child
-            assert child.stdin is not None
-            child.stdin.close()
-
-
-def done(child: subprocess.Popen[str], step: Step, folder: Path) -> tuple[int, str]:
-    """Exit code and output of a step."""
-    if step.kind == "file":
-        (folder / "at" / step.name).write_text(step.text, "utf-8")
-        return 0, ""
-    command = step.text
-    if step.kind == "python":
-        (folder / "step.py").write_text(step.text, "utf-8")
-        command = f'python -W error "{folder / "step.py"}"'
-    assert child.stdin is not None and child.stdout is not None
-    child.stdin.write(json.dumps(command) + "\n")
-    child.stdin.flush()
-    code, printed = json.loads(child.stdout.readline())
-    return code, printed
+    with prepared(names, folder / "at") as env, talking(folder / "at", env) as child:
+        yield child
 
 
 def is_shown(shown: str, printed: str) -> bool:
