@@ -390,10 +390,10 @@ def slow(tmp_path) -> HookFile:
     return hook_file(tmp_path, SLOW, "slow.py")
 
 
-def started(folder, file, *more):
+def started(folder, file, *more, env=None):
     return subprocess.Popen(
         command("video", "import", "--regex", REGEX, folder, file.path, *more),
-        env={**os.environ, **file.env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, **file.env, **(env or {})}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 
@@ -461,6 +461,27 @@ def test_a_run_that_reads_large_videos_can_be_interrupted(folder, file, number, 
     large.unlink()
     assert run(folder, file.path).code == 0
     assert sorted(file.posted()) == [name_of(n) for n in range(3)]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_decoder_that_hangs_does_not_hold_up_an_interrupt(folder, file, tmp_path):
+    for n in range(20, 24):
+        (folder / f"{name_of(n)}.mkv").write_bytes(b"asks the decoder")
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "av.py").write_text(
+        "import os, time\nopen(os.environ['HANGS'], 'w')\ntime.sleep(60)\n"
+    )
+    env = {"PYTHONPATH": str(tmp_path / "path"), "HANGS": str(tmp_path / "hangs")}
+    process = started(folder, file, env=env)
+    try:
+        wait_for((tmp_path / "hangs").exists, process)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 130 and time.monotonic() - began < 5.0
+        assert b"Traceback" not in err
+    finally:
+        kill(process)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

@@ -122,7 +122,7 @@ def read_all(
         finally:
             for future in ahead:
                 future.cancel()
-            reader.is_ended.set()
+            reader.end()
 
 
 class _Reader:
@@ -135,14 +135,18 @@ class _Reader:
         self._old: set[str] = set()
         self._prober = Prober()
         self._probing = threading.Lock()
-        self.is_ended = threading.Event()
+        self._is_ended = threading.Event()
 
     def __enter__(self) -> _Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._prober.close()
         self._keep()
+
+    def end(self) -> None:
+        """Has the threads end soon: what they read is nobody's any more."""
+        self._is_ended.set()
+        self._prober.close()
 
     def known(self, found: Iterable[Found]) -> Iterator[tuple[Found, HashedFile | None]]:
         """Each video with what is known of its file."""
@@ -209,8 +213,7 @@ class _Reader:
     def _sha1(self, file: VideoFile, source: ByteSource, size_bytes: int) -> str:
         digest = hashlib.sha1(usedforsecurity=False)  # what the service tells files apart by
         for offset in range(0, size_bytes, _PIECE_BYTES):
-            if self.is_ended.is_set():
-                raise UnreadableFile(file.path, "was not read to its end", "run again", retryable=True)
+            self._check(file)
             piece = source.read_at(offset, _PIECE_BYTES)
             if len(piece) < min(_PIECE_BYTES, size_bytes - offset):
                 raise _changing(file)
@@ -230,10 +233,15 @@ class _Reader:
                 return _plain(video)
         try:
             with self._probing:
+                self._check(file)
                 video = self._prober.probe(file.path)
         except MissingDependency:
             return {}
         return _plain(video)
+
+    def _check(self, file: VideoFile) -> None:
+        if self._is_ended.is_set():
+            raise UnreadableFile(file.path, "was not read to its end", "run again", retryable=True)
 
 
 def _is_same(known: HashedFile, now: Status) -> bool:
