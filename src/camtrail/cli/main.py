@@ -11,17 +11,21 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from camtrail import __version__
 from camtrail.core.secrets import redacted
 
-__all__ = ["SETTINGS", "Verbs", "cli", "fold", "main"]
+__all__ = ["PROGRAM", "SETTINGS", "Verbs", "cli", "fold", "main"]
 
 
 def fold(token: str) -> str:
     """The form in which spellings of a verb or a long option are one: `-`, `_` and case are the same."""
     return token if len(token) == 1 else token.replace("_", "-").lower()
 
+
+PROGRAM = "camtrail"
+"""What people type, however it was started."""
 
 SETTINGS: dict[str, Any] = {
     "help_option_names": ["-h", "--help"],
@@ -58,6 +62,7 @@ VERBS = {
     "mapillary": ("camtrail.cli.mapillary:mapillary", "Mapillary's tools: stages, accounts, upload"),
     "inaturalist": ("camtrail.cli.inaturalist:inaturalist", "match photos with observations on iNaturalist"),
     "video": ("camtrail.cli.video:video", "batches of videos to a service, by hooks; jobs and labels"),
+    "completion": ("camtrail.cli.completion:completion", "have bash, zsh or fish complete verbs and options"),
     "sandbox": ("camtrail.cli.sandbox:sandbox", "stand-in services on this machine, to rehearse with"),
     "demo": ("camtrail.cli.demo:demo", "make a sample collection and run the whole story on it"),
 }
@@ -84,6 +89,16 @@ class Verbs(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names that begin so, and the group's own options; no verb is imported for that."""
+        begun = fold(incomplete)
+        names = [
+            CompletionItem(name, help=about)
+            for name, (_, about) in self._verbs.items()
+            if fold(name).startswith(begun)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table of verbs, without importing any."""
         with formatter.section("Verbs"):
@@ -91,7 +106,7 @@ class Verbs(click.Group):
 
 
 @click.command(cls=Verbs, verbs=VERBS, context_settings=SETTINGS)
-@click.version_option(__version__, prog_name="camtrail")
+@click.version_option(__version__, prog_name=PROGRAM)
 def cli() -> None:
     """Puts every photo and video where and when it was taken, and in order.
 
@@ -119,7 +134,7 @@ def main() -> None:
 
 def _ended() -> int:
     try:
-        result = cli.main(standalone_mode=False)
+        result = cli.main(prog_name=PROGRAM, standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as e:
         return e.exit_code

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
 import click
+from click.shell_completion import CompletionItem
 
 from camtrail.core.errors import UsageError
 from camtrail.core.options import Option, options_of
@@ -24,6 +25,14 @@ class _Value(click.ParamType[Any]):
         self.option = option
         unit = option.unit.removeprefix("_")
         self.name = "|".join(option.choices) or unit or {int: "n", float: "number"}.get(option.kind, "text")
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Its choices; names of files for a text, which is one more often than not."""
+        if self.option.choices:
+            return [CompletionItem(choice) for choice in self.option.choices if choice.startswith(incomplete)]
+        return [CompletionItem(incomplete, type="file")] if self.option.kind is str else []
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The value of a text. Fails as a usage error."""

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 import click
 import numpy as np
+from click.shell_completion import CompletionItem
 
 from camtrail.app.context import Context
 from camtrail.app.process import Result
@@ -146,8 +147,9 @@ def verb(
                 run.end()
 
         argument = click.Argument(
-            ["path"], nargs=-1 if many else 1, required=required, metavar=metavar + ("…" if many else "")
-        )
+            ["path"], nargs=-1 if many else 1, required=required, metavar=metavar + ("…" if many else ""),
+            shell_complete=_files,
+        )  # fmt: skip
         command = _Verb(
             name,
             callback=call,
@@ -160,6 +162,11 @@ def verb(
         return command
 
     return made
+
+
+def _files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Leaves it to the shell, which knows the names of files."""
+    return [CompletionItem(incomplete, type="file")]
 
 
 def _spelled() -> str:
@@ -181,6 +188,8 @@ class _Verb(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
+        if extra.get("resilient_parsing"):  # a shell asks how a line may go on
+            return super().make_context(info_name, args, parent, **extra)
         try:
             found = configured(lambda: (o for c in all_classes(self.classes) for o in options_of(c)))
         except UsageError as e:
