@@ -223,14 +223,23 @@ def test_a_report_is_looked_at(show, sample, size, scheme) -> None:
     assert len([u for u in seen.requests if u.startswith("file:")]) == 1, "thumbnails are part of the page"
 
 
+def shown_in(place: Any) -> np.ndarray:
+    """The pixels of a part of a page, blue first."""
+    return cv2.imdecode(np.frombuffer(place.screenshot(), np.uint8), cv2.IMREAD_COLOR).astype(int)
+
+
+def unlike(a: np.ndarray, b: np.ndarray) -> float:
+    """Share of pixels that differ by more than a shade."""
+    return float((np.abs(a - b).sum(axis=2) > 30).mean())
+
+
 def test_colours_and_signs_are_on_the_map(show, sample) -> None:
     with show(sample, color_scheme="light") as seen:
         page = seen.ready().page
         seen.settle()
 
         def pixels(hexed: str) -> int:
-            raw = np.frombuffer(page.locator(".stage canvas.photos-layer").screenshot(), np.uint8)
-            picture = cv2.imdecode(raw, cv2.IMREAD_COLOR).astype(int)
+            picture = shown_in(page.locator(".stage canvas.photos-layer"))
             colour = [int(hexed[k : k + 2], 16) for k in (5, 3, 1)]
             return int((np.abs(picture - colour).sum(axis=2) < 12).sum())
 
@@ -244,6 +253,20 @@ def test_colours_and_signs_are_on_the_map(show, sample) -> None:
         assert seen.found == "30 of 73 photos"
         seen.settle()
         assert pixels(first) == 0 and pixels(second) > 100
+
+
+def test_light_changes_to_dark_while_it_is_open(show, sample) -> None:
+    with show(sample, color_scheme="light") as seen:
+        page = seen.ready().page
+        pictures = []
+        for scheme in ("light", "dark", "light"):
+            page.emulate_media(color_scheme=scheme)
+            seen.settle()
+            pictures.append(
+                [shown_in(page.locator(place)) for place in (".filters", ".stage", ".layers", ".names")]
+            )
+        for light, dark, again in zip(*pictures):
+            assert unlike(light, dark) > 0.5 and unlike(light, again) < 0.001
 
 
 def test_a_click_on_the_map_opens_a_photo(make, tmp_path, show) -> None:
@@ -409,6 +432,7 @@ def test_ten_thousand_photos_are_smooth(make, tmp_path, show) -> None:
         page.locator(".rows").focus()
         page.keyboard.press("End")
         assert page.locator(".panel h3").inner_text() == "day24/00399.jpg"
+        assert seen.drawn[1] > 0, "the map goes there"
         assert page.locator(".panel img").evaluate("i => i.decode().then(() => i.naturalWidth)") == 160
         seen.shot("ten-thousand-one")
         assert seen.faults() == []

@@ -10,6 +10,11 @@ const REACH_PX = 11;
 const LARGE_PX = 5, SMALL_PX = 3.2, SIGN_PX = 4.2;
 const FADE_FROM = 7, FADE_TO = 9; // zooms between which outlines vanish: they are right to some ten kilometres
 const INSET = { width: 132, height: 92, degrees: 44, fromZoom: 6.5, leastWidth: 560 };
+const EXPLAINED = {
+  dots: "",
+  heaps: "A circle counts photos close together; red is the part not located.",
+  density: "The stronger the colour, the more photos. Zoom in for single ones.",
+};
 const SMALLEST_SKIP_PX = 1.2;
 
 const latLng = (x, y) =>
@@ -47,8 +52,8 @@ export class PhotoMap {
   constructor(stage, photos, tracks, world, state, { tiles, select }) {
     Object.assign(this, { stage, photos, tracks, world, state, select });
     this.hits = [];
-    this.isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const moves = !this.isCalm;
+    const moves = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.pace = moves ? {} : { animate: false }; // by itself Leaflet jumps where the way is far
     const box = stage.appendChild(make("div"));
     this.map = L.map(box, {
       zoomControl: false, attributionControl: false, zoomSnap: 0.5, wheelPxPerZoomLevel: 110, minZoom: 1, maxZoom: 20,
@@ -64,6 +69,7 @@ export class PhotoMap {
     this.canvas = make("canvas", { class: "photos-layer leaflet-zoom-animated", "aria-hidden": "true" });
     this.map.getPanes().overlayPane.append(this.canvas);
     this.tip = stage.appendChild(make("div", { class: "tip", hidden: true, "aria-hidden": "true" }));
+    this.said = make("span", { class: "said", role: "status" });
     this.inset = this.#inset();
     this.tiles = tiles ? this.#online(tiles) : null;
     this.colours = palette();
@@ -97,7 +103,7 @@ export class PhotoMap {
     if (box[0] === Infinity) this.map.setView([20, 0], 1.5);
     else
       this.map.fitBounds(L.latLngBounds(latLng(box[0], box[3]), latLng(box[2], box[1])), {
-        padding: [48, 48], maxZoom: 17, animate: isAnimated && !this.isCalm,
+        padding: [48, 48], maxZoom: 17, ...(isAnimated ? this.pace : { animate: false }),
       });
   }
 
@@ -105,10 +111,10 @@ export class PhotoMap {
   show(row, isNear = false) {
     if (!this.photos.isPlaced(row)) return this.redraw();
     const place = latLng(this.photos.x[row], this.photos.y[row]);
-    if (isNear) this.map.setView(place, Math.max(this.map.getZoom(), 16), { animate: !this.isCalm });
+    if (isNear) this.map.setView(place, Math.max(this.map.getZoom(), 16), this.pace);
     const room = this.stage.querySelector(".panel:not([hidden])");
     const isOver = room && getComputedStyle(room).position === "absolute";
-    this.map.panInside(place, { paddingTopLeft: [60, 40], paddingBottomRight: [isOver ? room.offsetWidth + 40 : 40, 40], animate: !this.isCalm });
+    this.map.panInside(place, { paddingTopLeft: [60, 40], paddingBottomRight: [isOver ? room.offsetWidth + 40 : 40, 40], ...this.pace });
     this.redraw();
   }
 
@@ -221,8 +227,12 @@ export class PhotoMap {
       xs.push(px);
       ys.push(py);
     }
-    this.stage.dataset.drawn = rows.length > HEAPED ? "density" : rows.length > SINGLE ? "heaps" : "dots";
+    const drawn = rows.length > HEAPED ? "density" : rows.length > SINGLE ? "heaps" : "dots";
     this.stage.dataset.photos = rows.length;
+    if (this.stage.dataset.drawn !== drawn) {
+      this.stage.dataset.drawn = drawn;
+      this.said.textContent = EXPLAINED[drawn];
+    }
     if (rows.length > HEAPED) {
       drawDensity(pen, xs, ys, rows.length, view.width, view.height, colours.dense);
       return;
@@ -289,7 +299,7 @@ export class PhotoMap {
 
   #clicked({ containerPoint, latlng }) {
     if (this.stage.dataset.drawn === "density") {
-      this.map.setView(latlng, this.map.getZoom() + 2, { animate: !this.isCalm });
+      this.map.setView(latlng, this.map.getZoom() + 2, this.pace);
       return;
     }
     const found = this.#near(containerPoint, REACH_PX).filter((hit) => hit.rows);
@@ -299,7 +309,7 @@ export class PhotoMap {
       const places = heap.rows.map((i) => latLng(this.photos.x[i], this.photos.y[i]));
       const bounds = L.latLngBounds(places);
       if (this.map.getZoom() < this.map.getMaxZoom() - 1 && this.map.distance(bounds.getSouthWest(), bounds.getNorthEast()) > 2) {
-        this.map.fitBounds(bounds, { padding: [60, 60], animate: !this.isCalm });
+        this.map.fitBounds(bounds, { padding: [60, 60], ...this.pace });
         return;
       }
     }

@@ -14,9 +14,15 @@ const dataOf = (id) => JSON.parse(document.getElementById(id).textContent);
 function sign(outcome, sequence = 0) {
   const canvas = make("canvas", { class: "mark", "aria-hidden": "true" });
   const colours = palette();
-  const colour = sequence ? lookOf(sequence, colours).colour : colours.alone;
-  drawMark(sharp(canvas, 18, 18), shapeOf(outcome), 9, 9, 5, colour, colours);
+  drawMark(sharp(canvas, 18, 18), shapeOf(outcome), 9, 9, 5, lookOf(sequence, colours).colour, colours);
   return canvas;
+}
+
+/** A sign that stays, and is made anew when light changes to dark. */
+function lasting(draw) {
+  const holder = make("span", { class: "sign" }, draw());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => holder.replaceChildren(draw()));
+  return holder;
 }
 
 function tick(label, isOn, act, ...before) {
@@ -122,7 +128,7 @@ async function start() {
       if (isOn) state.off.delete(k);
       else state.off.add(k);
       filter();
-    }, sign(name));
+    }, lasting(() => sign(name)));
     chip.className = "chip";
     chip.append(make("b", {}, n.toLocaleString("en")));
     return chip;
@@ -148,7 +154,7 @@ async function start() {
   const layer = (key, label, draw) => tick(label, true, (isOn) => {
     state.layers[key] = isOn;
     map.redraw();
-  }, lineSign(draw));
+  }, lasting(() => lineSign(draw)));
   const stroke = (colour, width, dash) => (pen, colours) => {
     pen.beginPath();
     pen.moveTo(2, 6);
@@ -169,7 +175,8 @@ async function start() {
       drawHeading(pen, 90, 6, 6, 16, colours.rides[0]);
       drawMark(pen, "dot", 6, 6, 4, colours.rides[0], colours);
     }) : null,
-    data.tiles ? tick(`Map from ${new URL(data.tiles).host} (online)`, false, (isOn) => map.online(isOn)) : null);
+    data.tiles ? tick(`Map from ${new URL(data.tiles).host} (online)`, false, (isOn) => map.online(isOn)) : null,
+    map.said);
 
   stage.append(panel.box);
   bench.append(
@@ -178,6 +185,7 @@ async function start() {
     stage, layers,
   );
   document.querySelector(".unscripted").hidden = true;
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => list.draw());
   filter();
   map.fit(false);
   map.draw();

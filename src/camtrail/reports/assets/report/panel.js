@@ -40,7 +40,7 @@ export class Panel {
     const isPlaced = photos.isPlaced(row), heading = photos.headingDeg(row), sequence = photos.sequence[row];
     const facts = [
       ["Time", photos.when(row) && (photos.when(row).endsWith(")") ? photos.when(row) : `${photos.when(row)} UTC`)],
-      ["Place", isPlaced && `${photos.latDeg(row).toFixed(6)}, ${photos.lonDeg(row).toFixed(6)}`],
+      ["Place", isPlaced ? `${photos.latDeg(row).toFixed(6)}, ${photos.lonDeg(row).toFixed(6)}` : "not known"],
       ["Place from", isPlaced && photos.source(row)],
       ["Looks", heading === heading && `${heading}°${photos.isMagnetic(row) ? " magnetic" : ""}`],
       ["Camera", photos.camera(row)],
