@@ -64,12 +64,16 @@ def damaged(n: int, kind: str) -> bytes:
 KINDS = ("empty", "cut", "no header", "text", "noise", "noise inside", "zeros", "huge box", "deep", "picture")
 
 
+OTHERS = ("", ".mkv", ".AVI", ".mov", ".ts", "")
+"""Behind the name; what is no MP4 is for the decoder to judge."""
+
+
 def test_a_thousand_damaged_files_among_good_ones(hooks, tmp_path, imported):
     folder = tmp_path / "card"
     wanted = fill(folder, 20)
     bad = []
     for n in range(100, 100 + COUNT):
-        name = name_of(n, f"BAD{n % 7}")
+        name = name_of(n, f"BAD{n % 7}") + OTHERS[n // len(KINDS) % len(OTHERS)]
         (folder / name).write_bytes(damaged(n, KINDS[n % len(KINDS)]))
         bad.append(name)
     file = hooks(TWO + QUIET)
