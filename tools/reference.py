@@ -95,7 +95,8 @@ def _row(parameter: click.Parameter, context: click.Context) -> str:
     assert isinstance(parameter, click.Option)
     names = "<br>".join(f"`{name}`" for name in sorted(parameter.opts, key=len, reverse=True))
     metavar = parameter.make_metavar(context)
-    value = "" if parameter.is_flag else f"`{_cell(metavar.lower() if '|' in metavar else metavar)}`"
+    choices = metavar.lower().split("|") if "|" in metavar else [metavar]
+    value = "" if parameter.is_flag else " ".join(f"`{_cell(choice)}`" for choice in choices)
     help_text, _, preset = (parameter.help or "").partition(" [default: ")
     default = preset.rstrip("]") or _default(parameter)
     variable = str(parameter.envvar or "")

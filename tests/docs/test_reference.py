@@ -109,6 +109,30 @@ def test_comments_of_pages_are_not_seen(site: Path) -> None:
         assert "&lt;!-- " not in text and "```" not in text, page.name
 
 
+@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"])
+def test_links_of_the_root_lead_somewhere(name: str) -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / name).read_text("utf-8"))
+    assert [link for link in links if "//" not in link and not (ROOT / link).is_file()] == []
+
+
+def _commands_of(text: str) -> Iterator[list[str]]:
+    for block in re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            for part in line.partition(" #")[0].split(" && "):
+                if part.startswith("camtrail "):
+                    yield part.split()[1:]
+
+
+def test_commands_of_the_readme_are_some() -> None:
+    found = list(_commands_of((ROOT / "README.md").read_text("utf-8")))
+    assert len(found) > 8
+    for words in found:
+        verb = next(" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in VERBS)
+        known = {name.replace("_", "-") for p in VERBS[verb].params for name in p.opts}
+        given = {word.replace("_", "-") for word in words if word.startswith("-")}
+        assert given <= known, words
+
+
 def test_every_page_tells_of_itself_alone() -> None:
     texts = {p.name: p.read_text("utf-8") for p in (ROOT / "docs").rglob("*.md")} | PAGES
     assert [name for name, text in texts.items() if re.search(r"/work/|TODO|specs/", text)] == []
