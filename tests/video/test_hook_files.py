@@ -9,6 +9,7 @@ import pytest
 
 from camtrail.app.context import Context
 from camtrail.app.video import rows_of
+from camtrail.catalog.imports import Imports
 from camtrail.core.errors import CamtrailError, SafetyRefusal, UsageError
 
 from .conftest import QUIET, TWO, codes, fill, name_of, outcomes, sha1, video
@@ -392,7 +393,7 @@ def test_a_class_is_as_good_as_functions(hooks, imported):
 
 
 def test_two_failures_of_the_service_in_a_row_end_the_run(hooks, imported, folder):
-    fill(folder, 5)
+    wanted = fill(folder, 60)
     file = hooks(
         """
         from camtrail.transfer.hooks import Hook, Retry
@@ -403,10 +404,13 @@ def test_two_failures_of_the_service_in_a_row_end_the_run(hooks, imported, folde
                 raise Retry("is busy")
         """
     )
-    done = imported(file)
+    done = imported(file, workers=1)
     assert len(file.calls("tried")) == 2
-    assert dict(done.counts) == {"failed": 2, "left for the next run": 3} and codes(done) == {5}
-    assert any("3 videos left for the next run" in note for note in done.result.notes)
+    assert dict(done.counts) == {"failed": 2, "left for the next run": 58} and codes(done) == {5}
+    assert any("58 videos left for the next run" in note for note in done.result.notes)
+    assert set(outcomes(done)) == set(wanted)
+    with Imports(done.storage) as imports:
+        assert len(imports.files(list(wanted))) < 20, "what is not sent is not read"
 
 
 def test_a_rehearsal_sends_nothing_and_counts_nothing(hooks, imported):

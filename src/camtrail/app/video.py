@@ -46,7 +46,8 @@ log = logging.getLogger(__name__)
 BUILTINS = {"camio": "camtrail.app.camio_hook:CamioHook", "null": "camtrail.app.null_hook:NullHook"}
 """Hooks that come with camtrail, by their names."""
 
-OUTCOMES = ("sent", "to send", "sent before", "duplicate", "failed", "left for the next run")
+_LEFT = "left for the next run"
+OUTCOMES = ("sent", "to send", "sent before", "duplicate", "failed", _LEFT)
 """What may become of a video in one run."""
 
 _IMPORTED = ("uploaded", "registered")
@@ -324,6 +325,10 @@ class _Import:
         total = len(found)
         with closing(read_all(found, self.imports, workers, self.context)) as reads:
             for number, read in enumerate(reads, 1):
+                if self.stopped is not None:
+                    for item in found[number - 1 :]:  # a disk is not read for nothing
+                        self._told_of(item.file, _LEFT, self.stopped.message)
+                    return
                 self.context.progress("reading", number, total)
                 record = self._decided(read)
                 if record is None:
@@ -655,7 +660,7 @@ class _Import:
     def _left(self, record: dict[str, Any]) -> None:
         """A video that waits for the next run."""
         assert self.stopped is not None
-        self._outcome(record["key"], "left for the next run", self.stopped.message)
+        self._outcome(record["key"], _LEFT, self.stopped.message)
 
     def _failed(self, file: VideoFile, failure: Failure[str]) -> None:
         self._fail(failure)
@@ -693,7 +698,7 @@ class _Import:
             self.result.notes.append(
                 f"{some} may have arrived in an earlier run that was ended in between; hooks that cannot tell send again"
             )
-        left = self.done.counts["left for the next run"]
+        left = self.done.counts[_LEFT]
         if left and self.stopped is not None:
             self.result.notes.append(
                 f"{left:,} video{'' if left == 1 else 's'} left for the next run: {shown(self.stopped.message)}"
