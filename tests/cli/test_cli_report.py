@@ -33,6 +33,10 @@ def test_a_track_is_drawn_afterwards(camtrail, photos, track, tmp_path):
     assert data(tmp_path / "r.html")["tracks"]["lat"]["n"] == 0
     assert camtrail("report", photos, "-o", "r.html", "--track", track).code == 0
     assert data(tmp_path / "r.html")["tracks"]["lat"]["n"] == 2
+    assert camtrail("report", photos, track, "-o", "s.html").code == 0
+    assert data(tmp_path / "s.html") == data(tmp_path / "r.html")
+    ended = camtrail("report", track, "-o", "r.html")
+    assert ended.code == 2 and "no photo or folder is given" in ended.err
     ended = camtrail("report", photos, "-o", "r.html", "--track", "none.gpx")
     assert ended.code == 4 and "none.gpx" in ended.err
 

@@ -17,6 +17,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright import sync_api as playwright
 
 from camtrail.core.model import Track
 from camtrail.reports.collection import report
@@ -26,7 +28,6 @@ from camtrail.reports.page import file_url
 from camtrail.reports.similar import SimilarCard, SimilarGroup, similar_page
 from camtrail.vision.encode import jpeg_of
 
-playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.chromium
 
 SHOTS = os.environ.get("CAMTRAIL_SCREENSHOTS")  # read here: the tests themselves have no such variables
@@ -110,8 +111,6 @@ class Opened:
 
     def faults(self) -> list[str]:
         """What axe calls serious or critical."""
-        from axe_playwright_python.sync_playwright import Axe
-
         found = Axe().run(self.page).response["violations"]
         return [
             f"{v['id']}: {node['html'][:200]}"
@@ -281,6 +280,35 @@ def test_a_click_on_the_map_opens_a_photo(make, tmp_path, show) -> None:
             "the photo itself, by its link"
         )
         seen.shot("one-photo")
+
+
+def test_what_is_pointed_at_says_what_it_is(make, tmp_path, show) -> None:
+    """A photo, a track beside it, and a gap in the track: each at the place where it is drawn."""
+    items = [make(path="a.heic", root=str(tmp_path), lat_deg=0.0, lon_deg=8.0)]
+    before = Track(
+        *map(np.array, ([1.7e9, 1.7e9 + 60], [0.001, 0.001], [8.0, 8.001])), *[np.full(2, NAN)] * 4
+    )
+    behind = Track(
+        *map(np.array, ([1.7e9 + 660, 1.7e9 + 700], [0.001, 0.001], [8.002, 8.003])), *[np.full(2, NAN)] * 4
+    )
+    recordings = [Recording("<b>ride.gpx", [before, behind])]
+    with show(written(tmp_path, items, recordings=recordings, max_gap_s=1800.0)) as seen:
+        page = seen.ready().page
+        seen.settle()
+        box = page.locator(".stage .leaflet-container").bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        step = (
+            256 * 2**17 / 360 * 0.001
+        )  # pixels of a thousandth of a degree at the largest zoom of the whole
+        tip = page.locator(".tip")
+        page.mouse.move(x, y)
+        assert tip.inner_text() == "a.heic · 2023-11-14 22:13:20"
+        page.mouse.move(x + step, y - step)
+        assert tip.inner_text() == "<b>ride.gpx · 22:14:20 UTC"
+        page.mouse.move(x + 1.5 * step, y - step)
+        assert tip.inner_text() == "Gap in the track: 10 min without a fix"
+        page.mouse.move(x, y + 100)
+        assert tip.is_hidden()
 
 
 def test_photos_at_one_place_are_all_reached(make, tmp_path, show) -> None:

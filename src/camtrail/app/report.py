@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from camtrail.app.context import Context
 from camtrail.app.export import check_target, items
-from camtrail.app.feeds import Feed, SourceOptions, feeds
+from camtrail.app.feeds import Feed, SourceOptions, feeds, is_track
 from camtrail.app.process import ProcessOptions, Result, known
 from camtrail.app.scan import suffix_of
 from camtrail.app.state import absolute
@@ -59,6 +59,8 @@ def check_page(path: str, force: bool, context: Context, tiles: str = "") -> Non
 def report(paths: Sequence[str], options: ProcessOptions, to: ReportOptions, context: Context) -> Result:
     """Writes what is known of the photos at PATHs as one self-contained page.
 
+    A PATH with a track's suffix counts as `--track`: it is drawn, and places no photo.
+
     Raises
     ------
     UsageError, SafetyRefusal
@@ -67,8 +69,9 @@ def report(paths: Sequence[str], options: ProcessOptions, to: ReportOptions, con
         A track cannot be used.
     """
     check_page(to.output, to.force, context, to.tiles)
-    drawn, failures = feeds(SourceOptions(track=to.track), (), {}, context)
-    result = known("report", paths, options, context)
+    tracks = [p for p in paths if is_track(p, context)]
+    drawn, failures = feeds(SourceOptions(track=to.track), tracks, {}, context)
+    result = known("report", [p for p in paths if p not in tracks], options, context)
     result.feeds += drawn
     result.failures += failures
     write(result, to.output, context, max_gap_s=options.join.max_gap_s, tiles=to.tiles)

@@ -6,6 +6,7 @@ import { apart, drawDensity, drawHeading, drawHeap, drawMark, heaps, lookOf, sha
 
 const SINGLE = 1500; // photos in view that are drawn one by one
 const HEAPED = 50000; // above that heaps would cost too much to make while the map moves
+const MOST_FIXES = 20000; // of the tracks that can be pointed at
 const REACH_PX = 11;
 const LARGE_PX = 5, SMALL_PX = 3.2, SIGN_PX = 4.2;
 const FADE_FROM = 7, FADE_TO = 9; // zooms between which outlines vanish: they are right to some ten kilometres
@@ -52,6 +53,7 @@ export class PhotoMap {
   constructor(stage, photos, tracks, world, state, { tiles, select }) {
     Object.assign(this, { stage, photos, tracks, world, state, select });
     this.hits = [];
+    this.isMoving = false;
     const moves = !matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.pace = moves ? {} : { animate: false }; // by itself Leaflet jumps where the way is far
     const box = stage.appendChild(make("div"));
@@ -76,6 +78,8 @@ export class PhotoMap {
     this.redraw = framed(() => this.draw());
     this.fit(false);
     this.map.on("move zoom viewreset resize moveend zoomend", this.redraw);
+    this.map.on("movestart", () => (this.isMoving = true));
+    this.map.on("moveend", () => (this.isMoving = false));
     this.map.on("zoomanim", (event) => this.#follow(event));
     this.map.on("click", (event) => this.#clicked(event));
     this.map.on("mousemove", (event) => this.#pointed(event.containerPoint));
@@ -154,7 +158,7 @@ export class PhotoMap {
       const start = tracks.starts[track], end = tracks.starts[track + 1] ?? tracks.n;
       for (let i = start; i < end; i++) {
         const isDrawn = line.to(tracks.x[i], tracks.y[i], i === start);
-        if (isDrawn && this.hits.length < 20000) this.hits.push({ x: line.px, y: line.py, r: 0, track, fix: i });
+        if (isDrawn && !this.isMoving && this.hits.length < MOST_FIXES) this.hits.push({ x: line.px, y: line.py, r: 0, track, fix: i });
       }
     }
     pen.lineJoin = "round";
