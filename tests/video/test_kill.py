@@ -14,7 +14,20 @@ from typing import Any
 
 import pytest
 
-from .conftest import QUIET, REGEX, TWO, HookFile, environment, fill, hook_file, name_of, sha1, times, video
+from .conftest import (
+    QUIET,
+    REGEX,
+    TWO,
+    HookFile,
+    command,
+    environment,
+    fill,
+    hook_file,
+    name_of,
+    sha1,
+    times,
+    video,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs fork and memfd")
 
@@ -146,3 +159,22 @@ def test_a_result_names_what_may_have_arrived(runs, camio, tmp_path, camtrail):
     assert note.startswith("1 video may have arrived in an earlier run")
     assert sorted(times(box).values()) == [1, 2]
     assert camtrail(*command, env=env).json["notes"] == []
+
+
+def test_a_disk_that_is_full_in_the_middle_loses_nothing(tmp_path, camtrail):
+    file = hook_file(tmp_path, TWO + QUIET)
+    folder = tmp_path / "videos"
+    wanted = fill(folder, 100)
+    limit = 'ulimit -f 128; exec "$@"'  # no file longer than 64 KiB: writing ends as it does on a full disk
+    full = subprocess.run(
+        ["sh", "-c", limit, "sh", *command(*imports(folder, file.path))],
+        env={**os.environ, **file.env},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert full.returncode == 7 and b"import.sqlite" in full.stderr and b"Traceback" not in full.stderr
+    before = len(file.posted())
+    assert 10 < before < 100
+    assert camtrail(*imports(folder, file.path), env=file.env).code == 0
+    assert set(file.posted()) == set(wanted) and len(file.posted()) <= 101
