@@ -128,6 +128,31 @@ def test_one_answer_in_four_is_wrong_and_runs_until_all_is_well(fault, quick, fo
     settled(box, {sha1(video(n)) for n in range(8)}, most=100 if fault == "lost" else 1)
 
 
+SEARCH = "origin=cloud,path=/api/search"
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_posted", "code"),
+    [(None, False, 0), (f"status=500,{SEARCH}", True, 0), (f"html,{SEARCH}", True, 0), (f"status=401,{SEARCH}", False, 6)],
+)  # fmt: skip
+def test_a_video_whose_answer_was_lost_is_looked_for_before_it_is_posted(
+    fault, is_posted, code, quick, folder, imported, camio
+):
+    box = camio("lost,origin=box", state_s=0.0)
+    env = environment(box)
+    assert codes(imported(quick, env=env)) == {5}
+    before = times(box)
+    assert len(before) == 2
+    box.set_faults([fault] if fault else [])
+    done = imported(quick, env=env)
+    assert worst(codes(done)) == code
+    after = times(box)
+    assert [after[key] - before[key] for key in before] == [int(is_posted)] * 2
+    if not code:
+        assert dict(done.counts) == {"sent": 3}
+        settled(box, {sha1(video(n)) for n in range(3)}, most=100)
+
+
 @pytest.mark.parametrize(("status", "code"), [(400, 3), (413, 3), (415, 3), (422, 3)])
 def test_a_video_that_the_box_refuses_costs_itself(status, code, quick, folder, imported, camio):
     box = camio(f"status={status},origin=box,nth=2")
