@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _STATE = "downloads.sqlite"
 _PARTS = "parts"
+_KEPT = tuple(f.name for f in dataclasses.fields(Image) if f.name != "url")
 _NUMBERS = frozenset(f.name for f in dataclasses.fields(Image) if f.type == "float")
 
 
@@ -89,8 +90,7 @@ def locked(folder: str, wait: bool, context: Context) -> Iterator[None]:
 
 def said_of(image: Image) -> str:
     """What the service says of an image, as it is kept; its address is good for minutes only."""
-    values = dataclasses.asdict(image)
-    values.pop("url")
+    values = {name: getattr(image, name) for name in _KEPT}
     return json.dumps({k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()})
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from camtrail.core.errors import SafetyRefusal, UnreadableFile
@@ -101,6 +102,7 @@ _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;", '"': "&quot;"
 _IN_TEXT = str.maketrans(_ESCAPES)
 _IN_QUOTES = str.maketrans({**_ESCAPES, "\n": "&#10;", "\t": "&#9;"})
 _DEFAULT = "x-default"
+_KEPT = 64  # new packets
 _LEAST_PADDING = 64  # fewer blanks are layout
 _NEW = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
@@ -159,19 +161,31 @@ def edited(
     """
     if len({change.name for change in changes}) != len(changes):
         raise ValueError("two changes of one property")
-    is_new = packet is None or not packet.strip(b" \t\r\n\0\xef\xbb\xbf\xfe\xff")
-    whole = _NEW if is_new or packet is None else packet
     try:
-        before = parsed(whole, name)
-        after = _Editor(before).edited(changes)
-        if after == before.data:
-            return packet or b""
-        new = before.whole(_padded(before, after))
-        _verify(before, parsed(new, name), changes)
+        if packet is None or not packet.strip(b" \t\r\n\0\xef\xbb\xbf\xfe\xff"):
+            new = _of_nothing(tuple(changes))
+        else:
+            new = _changed(parsed(packet, name), changes, name)
     except UnreadableFile as e:
         raise SafetyRefusal(f"{shown(name)}: {e.reason}, so nothing was written into it", advice) from e
     except _Unsure as e:
         raise SafetyRefusal(f"{shown(name)}: {e}, so nothing was written into it", advice) from e
+    return new or packet or b""
+
+
+@lru_cache(maxsize=_KEPT)
+def _of_nothing(changes: tuple[Edit, ...]) -> bytes:
+    """A new packet: many files are told the same. None where it would say nothing."""
+    return _changed(parsed(_NEW, "a new packet"), changes, "a new packet")
+
+
+def _changed(before: Packet, changes: Sequence[Edit], name: str) -> bytes:
+    """The packet with changes; nothing where it says all of it."""
+    after = _Editor(before).edited(changes)
+    if after == before.data:
+        return b""
+    new = before.whole(_padded(before, after))
+    _verify(before, parsed(new, name), changes)
     return new
 
 
