@@ -1,0 +1,65 @@
+"""Tables of the documentation name all that the program has: formats, columns, outcomes, exit codes, variables."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from camtrail.app.download_tables import _COLUMNS, _PAIRS, _SEQUENCES
+from camtrail.app.export import known_exports
+from camtrail.app.sandbox import SANDBOXES
+from camtrail.app.scan import known_sources
+from camtrail.catalog.downloads import STATES
+from camtrail.core import errors
+from camtrail.core.model import OUTCOMES
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text("utf-8")
+
+
+def rows(text: str) -> dict[str, str]:
+    """Rows of tables by their first cell."""
+    found = re.findall(r"^\| (.+?) \|(.*)\|$", text, re.MULTILINE)
+    return dict(found)
+
+
+def test_every_source_with_its_suffixes() -> None:
+    told = rows(page("formats.md").partition("## EXIF tags")[0])
+    for name, source in known_sources().items():
+        suffixes = set(told[f"`{name}`"].split("|")[0].replace("`", "").split())
+        assert suffixes == set(source.suffixes), name
+
+
+@pytest.mark.parametrize("name", sorted(known_exports()))
+def test_every_export_by_its_suffixes(name: str) -> None:
+    told = page("formats.md").partition("## Exports")[2].partition("## Places")[0]
+    assert [s for s in known_exports()[name].suffixes if f"`{s}`" not in told] == []
+
+
+def test_every_column_of_downloads() -> None:
+    told = page("formats.md").partition("## Downloads")[2].partition("## Imports")[0]
+    assert [name for name, _ in _COLUMNS if f"`{name}`" not in told] == []
+    assert ",".join(_PAIRS) in told and ",".join(_SEQUENCES) in told
+    assert [state for state in STATES if f"`{state}`" not in told] == []
+
+
+def test_every_outcome() -> None:
+    assert {f"`{outcome}`" for outcome in OUTCOMES} <= rows(page("places.md")).keys()
+
+
+def test_every_exit_code() -> None:
+    known = [getattr(errors, name) for name in errors.__all__]
+    codes = {c.exit_code for c in known if isinstance(c, type) and issubclass(c, errors.CamtrailError)}
+    told = rows(page("exit-codes.md")).keys()
+    assert {str(code) for code in codes} | {"0", "130, 143"} <= told
+
+
+def test_every_sandbox_and_its_token() -> None:
+    told = page("configuration.md")
+    for name, kind in SANDBOXES.items():
+        assert f"`{name}`" in page("sandboxes.md") and f"`{kind.token_variable}`" in told
