@@ -16,7 +16,7 @@ from camtrail.core.names import shown
 from camtrail.core.secrets import Secret
 from camtrail.metadata import safeio
 
-__all__ = ["Keyring", "TokenFile", "guarded"]
+__all__ = ["Keyring", "TokenFile", "guarded", "system_keyring"]
 
 T = TypeVar("T")
 
@@ -164,7 +164,7 @@ class Keyring:
 
     def _ask(self, do: Callable[[Any], T]) -> T | None:
         if not self._is_asked:
-            self._backend, self._is_asked = _system_keyring(), True
+            self._backend, self._is_asked = system_keyring(), True
         if self._backend is None:
             return None
         try:
@@ -178,7 +178,7 @@ def _service(origin: str) -> str:
     return f"camtrail {origin}"
 
 
-def _system_keyring() -> Any:
+def system_keyring() -> Any:
     """The keyring of this machine; None where there is none that keeps anything."""
     try:
         import keyring

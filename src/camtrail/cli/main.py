@@ -62,6 +62,7 @@ VERBS = {
     "mapillary": ("camtrail.cli.mapillary:mapillary", "Mapillary's tools: stages, accounts, upload"),
     "inaturalist": ("camtrail.cli.inaturalist:inaturalist", "match photos with observations on iNaturalist"),
     "video": ("camtrail.cli.video:video", "batches of videos to a service, by hooks; jobs and labels"),
+    "doctor": ("camtrail.cli.doctor:doctor", "look over the installation: versions, extras, folders, clock"),
     "completion": ("camtrail.cli.completion:completion", "have bash, zsh or fish complete verbs and options"),
     "sandbox": ("camtrail.cli.sandbox:sandbox", "stand-in services on this machine, to rehearse with"),
     "demo": ("camtrail.cli.demo:demo", "make a sample collection and run the whole story on it"),
@@ -150,6 +151,10 @@ def _ended() -> int:
         click.echo("camtrail: ended from outside; what was done is kept, the same command goes on", err=True)
         return 143
     except Exception as e:
+        if isinstance(e, ModuleNotFoundError) and not (e.name or "camtrail").startswith("camtrail"):
+            hint = "pip install --force-reinstall camtrail"
+            click.echo(f"camtrail: {e.name} is not installed, and camtrail needs it; {hint}", err=True)
+            return 10
         code = getattr(e, "exit_code", None)
         if code is None:
             logging.getLogger("camtrail").debug("a defect", exc_info=True)

@@ -121,10 +121,12 @@ def verb(
     metavar: str = "PATH",
     required: bool = True,
     takes_numbers: bool = False,
+    is_configured: bool = True,
 ) -> Callable[[Callable[[Run, tuple[str, ...], dict[str, Any]], int]], click.Command]:
     """A command out of a function of (run, paths, values) that returns the exit code.
 
-    `takes_numbers`: a word such as `-122.6` is an argument, no option.
+    `takes_numbers`: a word such as `-122.6` is an argument, no option. `is_configured`: the user's configuration
+    sets its defaults, and has to be in order for that.
     """
 
     def made(body: Callable[[Run, tuple[str, ...], dict[str, Any]], int]) -> click.Command:
@@ -159,6 +161,7 @@ def verb(
             context_settings=SETTINGS,
         )
         command.classes, command.takes_numbers = classes, takes_numbers
+        command.is_configured = is_configured
         return command
 
     return made
@@ -184,11 +187,13 @@ class _Verb(click.Command):
 
     classes: tuple[type[Any], ...] = ()
     takes_numbers = False
+    is_configured = True
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        if extra.get("resilient_parsing"):  # a shell asks how a line may go on
+        is_asked_only = extra.get("resilient_parsing")  # by a shell, how a line may go on
+        if is_asked_only or not self.is_configured:
             return super().make_context(info_name, args, parent, **extra)
         try:
             found = configured(lambda: (o for c in all_classes(self.classes) for o in options_of(c)))

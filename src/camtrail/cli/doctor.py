@@ -1,0 +1,83 @@
+"""`doctor`: a look over the installation."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import sys
+import textwrap
+from typing import Any
+
+import click
+
+from camtrail.app.doctor import Check, Surroundings
+from camtrail.cli.options import config_path, configured
+from camtrail.cli.progress import is_drawable, is_plain
+from camtrail.cli.terminal import Run, all_classes, as_json, verb
+from camtrail.core.names import plain
+from camtrail.core.options import options_of
+from camtrail.core.secrets import redacted
+
+__all__ = ["doctor"]
+
+_NAME = 21  # columns that names have
+
+
+@verb(
+    "doctor",
+    "Look over the installation: versions, extras and programs, time zones, configuration, folders, tokens, clock and "
+    "terminal; with PATHs also where their state lies. Nothing is changed, and nothing goes to the network. Ends with "
+    "0 unless something keeps camtrail from its work.",
+    metavar="[PATH]",
+    required=False,
+    is_configured=False,
+)
+def doctor(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
+    """A verdict a line."""
+    from camtrail.app import doctor as app
+
+    done = app.doctor(paths, _around(), run.context)
+    run.end()
+    if run.json:
+        checks = [_data(check) for check in done.checks]
+        click.echo(as_json(done.result, counts=done.counts(), checks=checks))
+        return done.exit_code()
+    for check in done.checks:
+        if check.verdict == "NO" or not run.quiet:
+            _say(check, err=run.quiet)
+    if not run.quiet:
+        bad = done.counts()["NO"]
+        click.echo(f"{bad} thing{'' if bad == 1 else 's'} to be put right" if bad else "camtrail is ready")
+    return done.exit_code()
+
+
+def _around() -> Surroundings:
+    def configure() -> int:
+        return len(configured(lambda: (o for c in all_classes(()) for o in options_of(c))))
+
+    return Surroundings(
+        os.environ,
+        config_path(),
+        configure,
+        encoding=sys.stdout.encoding,
+        is_terminal=sys.stdout.isatty(),
+        columns=shutil.get_terminal_size().columns,
+        has_colours=is_drawable(sys.stdout, os.environ) and not is_plain(os.environ),
+    )
+
+
+def _say(check: Check, *, err: bool) -> None:
+    hint = f"; {check.hint}" if check.hint else ""
+    line = redacted(f"{check.verdict:>4}  {check.name:{_NAME}} {check.said}{hint}")
+    if sys.stdout.isatty():
+        line = textwrap.fill(
+            line, 79, subsequent_indent=" " * (7 + _NAME), break_long_words=False, break_on_hyphens=False
+        )
+    click.echo(line, err=err)
+
+
+def _data(check: Check) -> dict[str, Any]:
+    values = dataclasses.asdict(check)
+    values.pop("exit_code")
+    return {name: plain(value) for name, value in values.items()}
