@@ -155,7 +155,11 @@ LINES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("line", LINES, ids=lambda line: line.printed.replace("/", " ")[:70])
+@pytest.mark.parametrize(
+    "line",
+    [pytest.param(x, marks=pytest.mark.exiftool if x.printed.startswith("exiftool") else ()) for x in LINES],
+    ids=lambda line: line.printed.replace("/", " ")[:70],
+)
 def test_a_line_works_as_it_is_printed(line: Line, tmp_path: Path, clean: Path) -> None:
     services = {"path": "mapillary", "videos": "camio", "nature": "inaturalist"}
     names = [*line.has, *(f"sandbox {services[name]}" for name in line.has)]

@@ -80,7 +80,12 @@ def is_shown(shown: str, printed: str) -> bool:
     return re.fullmatch(pattern, told, re.DOTALL) is not None
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if list(steps(page))])
+def _marked(page: str) -> object:
+    uses_exiftool = any(step.text.startswith("exiftool ") for step in steps(page))
+    return pytest.param(page, marks=pytest.mark.exiftool if uses_exiftool else ())
+
+
+@pytest.mark.parametrize("page", [_marked(page) for page in PAGES if list(steps(page))])
 def test_commands_do_what_the_page_says(page: str, tmp_path: Path) -> None:
     with shell(page, tmp_path) as child:
         for step in steps(page):
