@@ -12,7 +12,7 @@ from camtrail.services.mapillary.sandbox import MapillarySandbox
 from crashpoints import Server
 
 from .commands import served
-from .folders import Folder, Run, write_lists
+from .folders import Folder, Run, sequence_of, write_lists
 
 SEQUENCES, IMAGES = 4, 50
 
@@ -21,6 +21,12 @@ SEQUENCES, IMAGES = 4, 50
 def lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four sequences of 50 images, and two lists of 50 pairs."""
     return write_lists(tmp_path_factory.mktemp("lists") / "lists", SEQUENCES, IMAGES)
+
+
+@pytest.fixture(scope="session")
+def one_list(lists: Path) -> Path:
+    """The list of the first sequence."""
+    return lists / f"{sequence_of(0)}.txt"
 
 
 @pytest.fixture(scope="session")

@@ -104,7 +104,7 @@ def download_images(
     boxes = tiling.area(*edges)
     size = options.picture_size or "1024"
     with _opened(
-        "mapillary download_images", options.output or "downloaded", size, options, service, context
+        "mapillary download_images", options.output or "downloaded", size, None, options, service, context
     ) as run:
         most = options.max_results
         found = found_in(
@@ -144,7 +144,7 @@ def download_sequences(
     lists = lists_of(names, context)
     size = options.picture_size or "original"
     with _opened(
-        "mapillary download_sequences", options.output or "downloads", size, options, service, context
+        "mapillary download_sequences", options.output or "downloads", size, lists, options, service, context
     ) as run:
         wanted = [
             _Wanted(*row)
@@ -158,7 +158,6 @@ def download_sequences(
             wanted += [_Wanted(i, sequence, math.nan, math.nan) for i in ids if i not in known]
             known.update(ids)
         run.fetch(wanted)
-        run.done.lists = lists
         run.done.result.notes += [f"{note.count:,} {note.reason}" for note in lists.notes]
     return run.done
 
@@ -204,18 +203,25 @@ def _parsed(path: str, context: Context) -> IdList:
 
 @contextmanager
 def _opened(
-    command: str, output: str, size: str, options: DownloadOptions, service: Service, context: Context
+    command: str,
+    output: str,
+    size: str,
+    lists: IdList | None,
+    options: DownloadOptions,
+    service: Service,
+    context: Context,
 ) -> Iterator[_Run]:
     """A folder of downloads, ours alone while the block runs; behind it its tables are written.
 
     Raises FolderBusy, SafetyRefusal, StorageError, UsageError.
     """
     check_folder(output, context)
-    check_tables(output, options.force, context)
+    check_tables(output, lists, options.force, context)
     parts = made(output, context)
     with locked(output, options.wait, context), Downloads(state_path(output)) as downloads:
         started_s = context.clock.monotonic_s()
         run = _Run(command, output, absolute(output), parts, size, downloads, options, service, context)
+        run.done.lists = lists
         yield run
         write_tables(run.done, downloads, service.origin, context)
         run.done.result.elapsed_s = context.clock.monotonic_s() - started_s
@@ -254,8 +260,9 @@ class _Run:
         self.random = Random()  # noqa: S311 - spreads waiting, keeps no secret
         self.wanted: dict[str, _Wanted] = {}
         self.said: dict[str, str] = {}  # of what is under way
-        self.ready: list[tuple[Staged, str]] = []  # with the part that each was made of
-        self.rows: list[Download] = []
+        # Each with the part that it was made of and its row, in one: an interrupt may come between two statements.
+        self.ready: list[tuple[Staged, str, Download]] = []
+        self.rows: list[Download] = []  # of images without a file
         self.folders: set[str] = set()
         self.kept_s = 0.0  # not before the next commit
         self.lost: dict[Failure[str], list[str]] = {}  # images that met the same failure
@@ -320,9 +327,8 @@ class _Run:
                 Part(self.context.fs, staged.path).remove()
                 continue
             self.said[staged.image] = row.said
-            part = self._part(staged.image)
-            self.ready.append((staged, part))
-            self.rows.append(self._row(staged, row.sequence, row.lat_deg, row.lon_deg))
+            made_of = self._row(staged, row.sequence, row.lat_deg, row.lon_deg)
+            self.ready.append((staged, self._part(staged.image), made_of))
         self._keep()
 
     def _not_there(self) -> Iterator[str]:
@@ -436,8 +442,8 @@ class _Run:
         else:
             staged, part = answer
             wanted = self.wanted[staged.image]
-            self.ready.append((staged, part))
-            self.rows.append(self._row(staged, wanted.sequence, wanted.lat_deg, wanted.lon_deg))
+            row = self._row(staged, wanted.sequence, wanted.lat_deg, wanted.lon_deg)
+            self.ready.append((staged, part, row))
             self.done.counts["fetched"] += 1
             self.done.size_bytes += staged.served_bytes
             self.untold += staged.note != ""
@@ -522,14 +528,13 @@ class _Run:
         """Writes down what became of images, then gives those that are ready their last names."""
         rows, self.rows = self.rows, []
         ready, self.ready = self.ready, []
-        if not rows:
+        if not rows and not ready:
             return
         clock = self.context.clock
         before_s = clock.monotonic_s()
-        self.downloads.put(self.service.origin, self.size, rows)
-        paths = {row.image: row.path for row in rows if row.path is not None}
-        for staged, part in ready:
-            path = f"{self.folder}/{paths[staged.image]}"
+        self.downloads.put(self.service.origin, self.size, [*rows, *(row for _, _, row in ready)])
+        for staged, part, row in ready:
+            path = f"{self.folder}/{row.path}"
             self._make_folder(os.path.dirname(path))
             Part(self.context.fs, staged.path).place(path)
             discard(self.context.fs, part)

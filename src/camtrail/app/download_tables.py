@@ -54,16 +54,24 @@ _MARKS = {
     "pairs.csv": b"sequence_database,sequence_query,",
     "sequences.csv": b"sequence_id,lines,images,",
 }
+_TABLES = (*_MARKS, "manifest.parquet")
 _PIECE_BYTES = 1 << 20
 _MOST_NAMED = 5
 _LINES = 1000  # of a table, that are written at once
 
 
-def check_tables(folder: str, force: bool, context: Context) -> None:
+def check_tables(folder: str, lists: IdList | None, force: bool, context: Context) -> None:
     """Raises SafetyRefusal where a table would replace a file that camtrail did not write."""
-    for name, mark in _MARKS.items():
-        check_target(f"{absolute(folder)}/{name}", mark, force, context)
+    for name in _names(lists):
+        check_target(f"{absolute(folder)}/{name}", _MARKS[name], force, context)
     check_target(f"{absolute(folder)}/manifest.parquet", geoparquet.MARK, force, context, is_mark_last=True)
+
+
+def _names(lists: IdList | None) -> tuple[str, ...]:
+    """The tables that there will be, beside the manifest as Parquet."""
+    if lists is None:
+        return ("manifest.csv",)
+    return ("manifest.csv", *(["pairs.csv"] if len(lists.database) else []), "sequences.csv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,7 @@ def write_tables(done: Downloaded, downloads: Downloads, origin: str, context: C
     -----
     Rows are read twice, and 5,000 are in memory at a time; of images of lists, a few numbers.
     """
+    _clear(done.folder, context)
     scaled_from = None if done.served == done.size else done.served
 
     def values() -> Iterator[list[Any]]:
@@ -106,6 +115,13 @@ def write_tables(done: Downloaded, downloads: Downloads, origin: str, context: C
             _put(done, "pairs.csv", _PAIRS, _pairs(done.lists, known), context)
         _put(done, "sequences.csv", _SEQUENCES, _sequences(done.lists, known), context)
         done.result.notes += _flat(done.lists, known)
+
+
+def _clear(folder: str, context: Context) -> None:
+    """Takes away what runs left that were killed while they wrote a table."""
+    for entry in context.fs.entries(folder):
+        if safeio.left_by_put(entry.name) in _TABLES:
+            safeio.remove(context.fs, entry.path)
 
 
 def _image(row: Download) -> Image:

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,6 +33,7 @@ __all__ = [
     "Part",
     "Splice",
     "is_partial",
+    "left_by_put",
     "make_private",
     "now",
     "put",
@@ -44,6 +46,7 @@ __all__ = [
 
 _CHUNK_BYTES = 1 << 20
 _BEFORE, _BEHIND = ".camtrail-", ".new"
+_PUT = re.compile(r"\.camtrail-[0-9]+-(.+)\.partial", re.ASCII).fullmatch
 _GROUP = 32  # files that share a commit of the journal, and are made durable side by side
 _THREADS = 4
 
@@ -286,6 +289,12 @@ def _beside(path: str) -> str:
 def is_partial(name: str) -> bool:
     """Whether a file was left behind by a run that was killed while it replaced another one."""
     return name.startswith(_BEFORE) and name.endswith(_BEHIND)
+
+
+def left_by_put(name: str) -> str | None:
+    """The name, or its last 40 characters, of the file that a run was `put`ting when it was killed; else None."""
+    found = _PUT(name)
+    return found[1] if found else None
 
 
 def _may_be_replaced(path: str, status: Status, break_links: bool) -> None:

@@ -43,6 +43,7 @@ _NAN = float("nan")
 _MOST_TEXT = 256  # characters of a name
 _MOST_URL = 8192
 _MOST_ALT_M = 100_000.0
+_ID = re.compile(r"[0-9]{1,20}", re.ASCII).fullmatch
 _URL = re.compile(r"https?://[!-\"$-~]+").fullmatch
 _LATER = "run again later"
 
@@ -144,7 +145,7 @@ def _rows(answer: Answer) -> Iterator[dict[str, Any]]:
 def _id(row: dict[str, Any]) -> str:
     value = row.get("id")
     text = str(value) if type(value) is int and 0 < value < 1 << 64 else value
-    if not isinstance(text, str) or not is_name(text):
+    if not isinstance(text, str) or not _ID(text):
         raise BadAnswer("the service's answer has an image without an id", _LATER)
     return text
 
