@@ -8,7 +8,7 @@ const SINGLE = 1500; // photos in view that are drawn one by one
 const HEAPED = 50000; // above that heaps would cost too much to make while the map moves
 const MOST_FIXES = 20000; // of the tracks that can be pointed at
 const REACH_PX = 11;
-const LARGE_PX = 5, SMALL_PX = 3.2, SIGN_PX = 4.2;
+const LARGE_PX = 5, SMALL_PX = 3.2, TINY_PX = 2.4, SIGN_PX = 4.2;
 const FADE_FROM = 7, FADE_TO = 9; // zooms between which outlines vanish: they are right to some ten kilometres
 const INSET = { width: 132, height: 92, degrees: 44, fromZoom: 6.5, leastWidth: 560 };
 const EXPLAINED = {
@@ -249,8 +249,9 @@ export class PhotoMap {
       }
       return;
     }
-    const isCrowded = apart(xs, ys, 2 * LARGE_PX).length < 0.8 * rows.length;
-    const r = isCrowded ? SMALL_PX : LARGE_PX;
+    const free = apart(xs, ys, 2 * LARGE_PX).length / rows.length;
+    const isCrowded = free < 0.8;
+    const r = free < 0.3 ? TINY_PX : isCrowded ? SMALL_PX : LARGE_PX;
     if (state.layers.directions) {
       for (const k of isCrowded ? apart(xs, ys, 30) : rows.keys()) {
         const heading = photos.headingDeg(rows[k]);

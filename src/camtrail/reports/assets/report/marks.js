@@ -1,6 +1,7 @@
 // Signs of photos: what became of one is told by its shape, its sequence by the colour.
 
 const SHAPES = { located: "dot", estimated: "ring", duplicate: "cross" };
+const LEAST_WITH_EDGE_PX = 2.5; // smaller dots lie so close that edges would be all one sees
 const DASHES = [[], [7, 5], [1, 5]];
 
 export const shapeOf = (outcome) => SHAPES[outcome] ?? "triangle";
@@ -28,7 +29,7 @@ export function drawMark(pen, shape, x, y, r, colour, colours) {
     pen.strokeStyle = colours.halo;
     pen.lineWidth = r > 4 ? 1.5 : 1;
     pen.fill();
-    pen.stroke();
+    if (r > LEAST_WITH_EDGE_PX) pen.stroke();
     return;
   }
   pen.fillStyle = colours.halo;

@@ -102,6 +102,8 @@ export function drawGrid(pen, view, colours) {
   pen.fillStyle = colours.quiet;
   pen.lineWidth = 1;
   pen.font = "11px system-ui, sans-serif";
+  pen.textAlign = "left";
+  pen.textBaseline = "alphabetic";
   pen.beginPath();
   const labels = [];
   const west = (view.x0 / view.world - 0.5) * 360;
