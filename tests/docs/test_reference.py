@@ -115,22 +115,57 @@ def test_links_of_the_root_lead_somewhere(name: str) -> None:
     assert [link for link in links if "//" not in link and not (ROOT / link).is_file()] == []
 
 
-def _commands_of(text: str) -> Iterator[list[str]]:
-    for block in re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        for line in block.splitlines():
-            for part in line.partition(" #")[0].split(" && "):
-                if part.startswith("camtrail "):
-                    yield part.split()[1:]
+OLDER = {"--desc-path", "--interpolation-offset-time", "--interpolation-use-gpx-start-time", "--num-processes",
+    "--num-upload-workers", "--overwrite-all-exif-tags", "--documents"}  # fmt: skip
+"""Options of other programs that pages name."""
+NO_VERBS = ("camtrail estimate", "camtrail --version")
+
+TEXTS = {
+    p.relative_to(ROOT).as_posix(): p.read_text("utf-8")
+    for p in (*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"))
+}
 
 
-def test_commands_of_the_readme_are_some() -> None:
-    found = list(_commands_of((ROOT / "README.md").read_text("utf-8")))
-    assert len(found) > 8
-    for words in found:
-        verb = next(" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in VERBS)
-        known = {name.replace("_", "-") for p in VERBS[verb].params for name in p.opts}
-        given = {word.replace("_", "-") for word in words if word.startswith("-")}
-        assert given <= known, words
+def _said_in_code(text: str) -> Iterator[str]:
+    """Commands in blocks, but for those that run anyway, and what stands between back ticks."""
+    fence = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    for kind, block in fence.findall(text):
+        if kind != "console":
+            yield from (
+                part.strip() for line in block.splitlines() for part in line.partition(" #")[0].split(" && ")
+            )
+    yield from re.findall(r"`([^`\n]+)`", fence.sub("", text))
+
+
+def _folded(option: str) -> str:
+    return option.partition("=")[0].lower().replace("_", "-")
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_commands_that_are_named_are_some(name: str) -> None:
+    verbs = set(VERBS) | {verb.split()[0] for verb in VERBS}
+    for said in _said_in_code(TEXTS[name]):
+        if not said.startswith("camtrail ") or said in NO_VERBS or said.split()[1].isupper():
+            continue
+        words = said.split()[1:]
+        verb = next((v for n in (2, 1) if (v := " ".join(words[:n])) in verbs), None)
+        assert verb, said
+        if verb in VERBS:
+            known = {_folded(name) for p in VERBS[verb].params for name in p.opts}
+            given = {_folded(word) for word in words if re.match(r"--?[A-Za-z]", word)}
+            assert given <= known | {"-h", "--help"}, said
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_options_that_are_named_are_some(name: str) -> None:
+    known = {_folded(o) for verb in VERBS.values() for p in verb.params for o in p.opts} | OLDER
+    named = {
+        _folded(o)
+        for said in _said_in_code(TEXTS[name])
+        if said.startswith("--")
+        for o in re.findall("--[A-Za-z][\\w-]+", said)
+    }
+    assert named <= known | {"--help"}
 
 
 def test_every_page_tells_of_itself_alone() -> None:
