@@ -454,7 +454,7 @@ class _Run:
             for image in task.ids:
                 self._lost(image, answer)
             return
-        rows = []
+        known = []
         for id in task.ids:
             image = answer.get(id)
             if image is None:
@@ -463,9 +463,12 @@ class _Run:
             self.said[id] = said_of(image)
             if self.wanted[id].sequence is None:
                 self.wanted[id] = dataclasses.replace(self.wanted[id], sequence=_folder_of(image))
-            rows.append(self._known(id, "wanted"))
-            queue.add(_Task([id], image))
+            known.append(_Task([id], image))
+        # Before the first of them is fetched: what is ready without that is of no use to the next run.
+        rows = [self._known(one.ids[0], "wanted") for one in known]
         self.downloads.put(self.service.origin, self.size, rows)
+        for one in known:
+            queue.add(one)
 
     def _known(self, id: str, state: str, message: str = "") -> Download:
         """The row of an image of which there is no file."""
