@@ -499,6 +499,18 @@ def test_a_million_fixes_and_crowds_are_drawn_as_density(make, tmp_path, show) -
         assert seen.drawn[0] in ("dots", "heaps")
 
 
+def test_thousands_of_sequences_are_drawn(make, tmp_path, show) -> None:
+    items = []
+    for k in range(3000):
+        at = {"lat_deg": 47 + k % 60 * 1e-3, "lon_deg": 8 + k // 60 * 1e-3}
+        items += ride(make, tmp_path, 2, f"s{k}", t0=1.7e9 + 100 * k, step_deg=3e-4, **at)
+    with show(written(tmp_path, items)) as seen:
+        page = seen.ready().page
+        assert seen.drawn == ("heaps", 6000)
+        assert page.get_by_label("Sequence", exact=True).count() == 0, "a choice of 3,000 is none"
+        assert "3,000 sequences by time; the first 500" in page.locator("#sequences").inner_text()
+
+
 def test_places_on_both_sides_of_180_are_neighbours(make, tmp_path, show) -> None:
     items = [
         make(path=f"{i}.heic", root=str(tmp_path), lon_deg=lon) for i, lon in enumerate((179.999, -179.999))

@@ -24,7 +24,7 @@ const latLng = (x, y) =>
 /** Draws lines through points, leaving out what is out of view or closer than a pixel. */
 class Line {
   constructor(pen, view) {
-    Object.assign(this, { pen, view, px: 0, py: 0, isDown: false, side: 0 });
+    Object.assign(this, { pen, view, px: 0, py: 0, isDown: false, side: 0, isDrawn: false });
   }
 
   to(x, y, isNew) {
@@ -39,7 +39,7 @@ class Line {
     } else {
       if (!this.isDown) pen.moveTo(this.px, this.py);
       pen.lineTo(px, py);
-      this.isDown = true;
+      this.isDown = this.isDrawn = true;
     }
     this.px = px;
     this.py = py;
@@ -200,7 +200,8 @@ export class PhotoMap {
     const line = new Line(pen, view);
     let sequence = 0;
     const finish = () => {
-      if (!sequence) return;
+      if (!line.isDrawn) return;
+      line.isDrawn = false;
       const look = lookOf(sequence, this.colours);
       pen.setLineDash(look.dash);
       pen.strokeStyle = look.colour;

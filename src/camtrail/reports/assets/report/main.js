@@ -8,6 +8,7 @@ import { NameList } from "./list.js";
 import { Panel, embedded } from "./panel.js";
 
 const WAIT_MS = 120; // after a key, before a million names are looked through
+const MOST_CHOICES = 2000; // sequences that one list can offer
 
 const dataOf = (id) => JSON.parse(document.getElementById(id).textContent);
 
@@ -144,12 +145,13 @@ async function start() {
       }, WAIT_MS);
     } },
   });
+  const hasChoice = photos.sequences.length > 1 && photos.sequences.length <= MOST_CHOICES;
   const choice = make("select", { "aria-label": "Sequence", on: { change: () => {
     state.sequence = Number(choice.value);
     filter();
     map.fit();
   } } }, make("option", { value: "0" }, "All sequences"),
-  ...photos.sequences.map((s, k) => make("option", { value: k + 1 }, `${k + 1}: ${s.name} (${count(s.photos, "photo", "photos")})`)));
+  ...(hasChoice ? photos.sequences : []).map((s, k) => make("option", { value: k + 1 }, `${k + 1}: ${s.name} (${count(s.photos, "photo", "photos")})`)));
 
   const layer = (key, label, draw) => tick(label, true, (isOn) => {
     state.layers[key] = isOn;
@@ -181,7 +183,7 @@ async function start() {
   stage.append(panel.box);
   bench.append(
     make("div", { class: "filters", role: "group", "aria-label": "Outcomes shown" }, ...chips),
-    make("div", { class: "names" }, make("div", { class: "find" }, search, photos.sequences.length > 1 ? choice : null, found), list.box),
+    make("div", { class: "names" }, make("div", { class: "find" }, search, hasChoice ? choice : null, found), list.box),
     stage, layers,
   );
   document.querySelector(".unscripted").hidden = true;
