@@ -80,13 +80,14 @@ def on_terminal(
     seen: Callable[[str, int], None] = lambda text, terminal: None,
 ) -> Screen:
     """Runs a program on a terminal of its own; `seen` is told of all that is on it so far, and may type."""
+    size = struct.pack("HHHH", 24, columns, 0, 0)
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(cwd)
         os.environ.pop("NO_COLOR", None)
         os.environ.pop("COLUMNS", None)
         os.environ.update({"TERM": "xterm-256color", **(env or {})})
-        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        fcntl.ioctl(0, termios.TIOCSWINSZ, size)
         os.execv(str(arguments[0]), [str(a) for a in arguments])
     screen, end, raw = Screen(columns), time.monotonic() + _LONGEST_S, b""
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import textwrap
 import webbrowser
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import click
 
 from camtrail.app.demo import DemoOptions, Step
 from camtrail.cli.options import build
-from camtrail.cli.terminal import Run, show, verb
+from camtrail.cli.terminal import Run, say, show, verb
 from camtrail.core.errors import UsageError
 from camtrail.core.names import plain, shown
 from camtrail.core.secrets import redacted
@@ -70,7 +69,7 @@ def _say(step: Step) -> None:
     for command in step.commands:
         click.echo(f"  $ {command}")
     said = step.said if step.verdict == "ok" else f"{step.verdict}: {step.said}"
-    click.echo(textwrap.indent(redacted(said), "  "))
+    say(redacted(f"  {said}"), indent=0)
 
 
 def _data(step: Step) -> dict[str, Any]:

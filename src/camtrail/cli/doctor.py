@@ -6,7 +6,6 @@ import dataclasses
 import os
 import shutil
 import sys
-import textwrap
 from typing import Any
 
 import click
@@ -14,7 +13,7 @@ import click
 from camtrail.app.doctor import Check, Surroundings
 from camtrail.cli.options import config_path, configured
 from camtrail.cli.progress import is_drawable, is_plain
-from camtrail.cli.terminal import Run, all_classes, as_json, verb
+from camtrail.cli.terminal import Run, all_classes, as_json, say, verb
 from camtrail.core.names import plain
 from camtrail.core.options import options_of
 from camtrail.core.secrets import redacted
@@ -22,6 +21,7 @@ from camtrail.core.secrets import redacted
 __all__ = ["doctor"]
 
 _NAME = 21  # columns that names have
+_INDENT = 7 + _NAME
 
 
 @verb(
@@ -70,11 +70,7 @@ def _around() -> Surroundings:
 def _say(check: Check, *, err: bool) -> None:
     hint = f"; {check.hint}" if check.hint else ""
     line = redacted(f"{check.verdict:>4}  {check.name:{_NAME}} {check.said}{hint}")
-    if sys.stdout.isatty():
-        line = textwrap.fill(
-            line, 79, subsequent_indent=" " * (7 + _NAME), break_long_words=False, break_on_hyphens=False
-        )
-    click.echo(line, err=err)
+    say(line, err=err, indent=_INDENT)
 
 
 def _data(check: Check) -> dict[str, Any]:

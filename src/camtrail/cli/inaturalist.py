@@ -8,15 +8,13 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from camtrail.app.inaturalist_options import MatchOptions
 from camtrail.app.process import ProcessOptions
 from camtrail.app.scan import ScanOptions
 from camtrail.app.write_options import ChangeOptions
 from camtrail.cli.main import SETTINGS, Verbs
 from camtrail.cli.options import build
-from camtrail.cli.terminal import Run, show, verb
+from camtrail.cli.terminal import Run, say, show, verb
 from camtrail.core.errors import InputError, StorageError, UsageError
 from camtrail.core.names import plain, shown
 from camtrail.core.secrets import Secret
@@ -80,7 +78,7 @@ def match(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
     run.end()
     if not (run.json or run.quiet):
         for line in _lines(done):
-            click.echo(line)
+            say(line)
     show(run, done.result, rest="--json lists all", summary=_summary(done), is_brief=True, **_data(done))
     return done.exit_code()
 

@@ -14,7 +14,7 @@ from camtrail.app.status import Known, iso
 from camtrail.app.status import status as find
 from camtrail.app.status import why as explain
 from camtrail.cli.options import build
-from camtrail.cli.terminal import Run, verb
+from camtrail.cli.terminal import Run, say, verb
 from camtrail.core.names import plain, shown
 
 __all__ = ["status", "why"]
@@ -32,22 +32,20 @@ def status(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
         click.echo(json.dumps({**answer, "collections": [_plain(known) for known in found]}))
         return 0
     for k in found:
-        click.echo(shown(k.path))
+        say(shown(k.path))
         if k.state is None:
-            click.echo(f"    nothing is known yet; run: camtrail process {shown(k.path)}")
+            say(f"    nothing is known yet; run: camtrail process {shown(k.path)}")
             continue
-        click.echo(f"    state in {shown(k.state)} ({k.size_bytes / 1e6:.1f} MB)")
-        click.echo(f"    {k.photos:,} photos scanned" + "".join(f", {n:,} {o}" for o, n in k.counts.items()))
+        say(f"    state in {shown(k.state)} ({k.size_bytes / 1e6:.1f} MB)")
+        say(f"    {k.photos:,} photos scanned" + "".join(f", {n:,} {o}" for o, n in k.counts.items()))
         for run_of in k.written[:10]:
             said = ", ".join(f"{n:,} {state}" for state, n in run_of.states.items())
-            click.echo(f"    run {run_of.number}: {iso(run_of.at_s)}  {run_of.command}: {said}")
+            say(f"    run {run_of.number}: {iso(run_of.at_s)}  {run_of.command}: {said}")
         if k.written:
-            click.echo(
-                f"    {k.undo_bytes / 1e6:.1f} MB of undo data; camtrail undo takes the newest run back"
-            )
+            say(f"    {k.undo_bytes / 1e6:.1f} MB of undo data; camtrail undo takes the newest run back")
         for at, command, n in k.runs[:10]:
             said = ", ".join(f"{v:,} {o}" for o, v in n.items()) or "no photos"
-            click.echo(f"    {at}  {command}: {said}")
+            say(f"    {at}  {command}: {said}")
     return 0
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable
@@ -35,6 +36,7 @@ __all__ = [
     "as_json",
     "failure_data",
     "problems",
+    "say",
     "show",
     "source_classes",
     "source_options",
@@ -336,28 +338,46 @@ def show(
         if not counts and not is_brief:
             click.echo("        0  photos")
         if summary:
-            click.echo(summary)
+            say(summary)
     for failure in result.failures[:_MOST_ROWS]:
         hint = f"; {failure.hint}" if failure.hint else ""
-        click.echo(redacted(f"camtrail: {shown(failure.item)}: {_message(failure)}{hint}"), err=True)
+        say(redacted(f"camtrail: {shown(failure.item)}: {_message(failure)}{hint}"), err=True)
     if len(result.failures) > _MOST_ROWS:
         left = len(result.failures) - _MOST_ROWS
         click.echo(f"camtrail: … and {left:,} more failures; {rest_of_failures or rest}", err=True)
     if run.quiet:
         return
     for note in result.notes:
-        click.echo(f"note: {note}")
+        say(f"note: {note}")
     if not is_brief:
         problems(result, rest)
     for output in result.outputs:
         click.echo(f"wrote {shown(output)}")
 
 
+def say(text: str, *, err: bool = False, indent: int = 4) -> None:
+    """Prints lines for people: on a terminal folded to its width, elsewhere as they are, each in one piece.
+
+    `indent`: how much farther right than the first part of a line its other parts stand.
+    """
+    if (sys.stderr if err else sys.stdout).isatty():
+        width = shutil.get_terminal_size().columns
+        text = "\n".join(_folded(line, width, indent) for line in text.split("\n"))
+    click.echo(text, err=err)
+
+
+def _folded(line: str, width: int, indent: int) -> str:
+    if len(line) <= width:
+        return line
+    start = " " * (len(line) - len(line.lstrip()) + indent)
+    return textwrap.fill(line, width, subsequent_indent=start, break_long_words=False, break_on_hyphens=False)
+
+
 _FINE = ("located", "estimated", "unreadable")  # what cannot be read stands among the failures
 
 
 def problems(result: Result, rest: str) -> None:
-    """At most 20 photos that are not placed, each with its reason; one line each unless a person looks on."""
+    """At most 20 photos that are not placed, each with its reason."""
     several = sum(len(c.roots) for c in result.collections) > 1
     count = 0
     lines: list[str] = []
@@ -370,10 +390,6 @@ def problems(result: Result, rest: str) -> None:
     if lines:
         click.echo("")
     for line in lines:
-        if sys.stdout.isatty():
-            line = textwrap.fill(
-                line, 80, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
-            )
-        click.echo(line)
+        say(line)
     if count > len(lines):
         click.echo(f"… and {count - len(lines):,} more; {rest}")

@@ -17,7 +17,7 @@ import click
 from camtrail.app.video_options import BoxOptions, ImportOptions
 from camtrail.cli.main import SETTINGS, Verbs
 from camtrail.cli.options import build
-from camtrail.cli.terminal import Run, show, verb
+from camtrail.cli.terminal import Run, say, show, verb
 from camtrail.core.errors import UsageError, worst
 from camtrail.core.names import plain, shown
 
@@ -230,7 +230,7 @@ def _said(run: Run, done: Imported, options: ImportOptions) -> None:
     if options.dry_run and not (run.json or run.quiet):
         rows = [v for v in done.videos if v["outcome"] == "to send"]
         for v in rows[:_MOST_ROWS]:
-            click.echo(f"would send {v['path']} of camera {shown(v['camera'])}, {v['time']}")
+            say(f"would send {v['path']} of camera {shown(v['camera'])}, {v['time']}")
         if len(rows) > _MOST_ROWS:
             click.echo(f"… and {len(rows) - _MOST_ROWS:,} more; --json lists all")
     show(
