@@ -231,6 +231,11 @@ def test_every_tool_takes_every_option_with_its_default(tool: str) -> None:
     assert found == DEFAULTS
 
 
+def test_the_page_for_their_users_has_them_all() -> None:
+    told = (ROOT / "docs/coming-from/mapillary-2018.md").read_text("utf-8")
+    assert [name for name in DEFAULTS if f"`{name}`" not in told] == []
+
+
 @pytest.mark.parametrize("tool", [tool for tool in TOOLS if tool != "upload"])  # which asks for an account
 def test_who_needs_a_user_name_says_so(tool: str, tmp_path: Path) -> None:
     (tmp_path / "at").mkdir()

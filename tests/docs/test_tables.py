@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
+from camtrail import EmbeddingRetriever, ImageEmbedder, ImageProcessor, create_exif_map, map_images
 from camtrail.app.download_tables import _COLUMNS, _PAIRS, _SEQUENCES
 from camtrail.app.export import known_exports
 from camtrail.app.sandbox import SANDBOXES
@@ -63,3 +65,20 @@ def test_every_sandbox_and_its_token() -> None:
     told = page("configuration.md")
     for name, kind in SANDBOXES.items():
         assert f"`{name}`" in page("sandboxes.md") and f"`{kind.token_variable}`" in told
+
+
+def test_calls_of_the_notebooks_are_printed_as_they_are() -> None:
+    block = page("coming-from/notebooks.md").partition("```text\n")[2].partition("```")[0]
+    printed = {
+        name: re.findall(r"(\w+)(?==|,|$)", " ".join(arguments.split()))
+        for name, arguments in re.findall(r"(\w+)\(((?:[^()]|\n)*)\)", block)
+    }
+    calls = {
+        name: call
+        for kind in (ImageProcessor, ImageEmbedder, EmbeddingRetriever)
+        for name, call in vars(kind).items()
+        if not name.startswith("_") and callable(call)
+    } | {"create_exif_map": create_exif_map, "map_images": map_images}
+    for name, call in calls.items():
+        known = [p for p in inspect.signature(call).parameters if p != "self"]
+        assert [word for word in printed[name] if word in known] == known, name
