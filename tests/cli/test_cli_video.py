@@ -410,11 +410,12 @@ def test_the_second_run_with_a_storage_ends_at_once(folder, slow, run):
     try:
         wait_for(lambda: slow.calls("post_video_content"), process)
         began = time.monotonic()
-        second = run(folder, slow.path, env=slow.env)
-        took_s = time.monotonic() - began
-        assert second.code == 9 and "another run imports" in second.err
-        assert took_s < 4.0, "2 s, and the start of the program"
         assert run(folder, "--csv").code == 0, "looking is no second run"
+        start_s = time.monotonic() - began
+        second = run(folder, slow.path, env=slow.env)
+        took_s = time.monotonic() - began - start_s
+        assert second.code == 9 and "another run imports" in second.err
+        assert took_s < start_s + 2.0
         slow.switch("go")
         assert process.wait(30) == 0
     finally:
