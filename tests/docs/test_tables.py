@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from camtrail.app.export import known_exports
 from camtrail.app.sandbox import SANDBOXES
 from camtrail.app.scan import known_sources
 from camtrail.catalog.downloads import STATES
+from camtrail.cli.main import VERBS
 from camtrail.core import errors
 from camtrail.core.model import OUTCOMES
 
@@ -82,3 +85,38 @@ def test_calls_of_the_notebooks_are_printed_as_they_are() -> None:
     for name, call in calls.items():
         known = [p for p in inspect.signature(call).parameters if p != "self"]
         assert [word for word in printed[name] if word in known] == known, name
+
+
+def _texts_of_the_program() -> str:
+    """Every text in the sources, one a line; `…` where something is filled in."""
+    made = []
+    for file in sorted((DOCS.parent / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                made.append(
+                    "".join(str(v.value) if isinstance(v, ast.Constant) else "…" for v in node.values)
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                made.append(node.value)
+    return "\n".join(made)
+
+
+def test_messages_that_are_explained_are_said() -> None:
+    said = _texts_of_the_program()
+    messages = re.findall(r"\*\*`(.+?)`\*\*", page("troubleshooting.md"))
+    parts = [part for message in messages for part in re.split("…|; ", message) if len(part.strip()) > 3]
+    assert len(messages) > 15
+    assert [part for part in parts if part.strip() not in said] == []
+
+
+def test_every_extra() -> None:
+    extras = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    told = re.findall(r"`(\w+)`", " ".join(rows(page("index.md")).keys()))
+    assert set(told) == extras.keys() - {"all", "dev", "docs"}
+
+
+def test_every_verb_is_in_the_readme() -> None:
+    told = (DOCS.parent / "README.md").read_text("utf-8")
+    assert [verb for verb in VERBS if not re.search(rf"`(?:camtrail )?{verb}[ `]|, `{verb}", told)] == []
