@@ -523,6 +523,21 @@ def test_places_on_both_sides_of_180_are_neighbours(make, tmp_path, show) -> Non
         assert "-179.999000" in page.locator(".panel").inner_text()
 
 
+def test_land_on_both_sides_of_180_leaves_other_seas_alone(make, tmp_path, show) -> None:
+    """Russia, Fiji and Antarctica reach across 180°: none of them is drawn all around the world."""
+    items = [
+        make(path=f"{i}.heic", root=str(tmp_path), lat_deg=lat, lon_deg=lon)
+        for i, (lat, lon) in enumerate(((69.0, -2.0), (73.0, 2.0)))
+    ]
+    with show(written(tmp_path, items), color_scheme="light") as seen:
+        page = seen.ready().page
+        seen.settle()
+        picture = shown_in(page.locator(".stage"))
+        middle = picture[picture.shape[0] // 4 : -picture.shape[0] // 4]
+        is_sea = np.abs(middle - [0xF0, 0xE9, 0xDF]).sum(axis=2) < 12
+        assert is_sea.mean() > 0.85
+
+
 def test_nothing_has_a_page(make, tmp_path, show) -> None:
     with show(written(tmp_path, [])) as seen:
         assert seen.ready().drawn == ("dots", 0)

@@ -19,10 +19,23 @@ export function countries(topology) {
     });
   return topology.objects.countries.geometries.map((shape) => {
     const polygons = shape.type === "Polygon" ? [shape.arcs] : shape.arcs || [];
-    const rings = polygons.flatMap((polygon) => polygon.map(ringOf)).map(withBox);
+    const rings = polygons.flatMap((polygon) => polygon.map(ringOf)).map(unrolled).map(withBox);
     const largest = rings.reduce((a, b) => (size(b) > size(a) ? b : a));
     return { name: shape.properties.name, rings, largest };
   });
+}
+
+/** A ring without the leap at 180°: it goes on beyond the edge of the map; around a pole it is closed along the map's edge. */
+function unrolled(ring) {
+  let turn = 0;
+  const points = ring.map(([x, y], k) => {
+    const step = k ? x - ring[k - 1][0] : 0;
+    turn -= Math.abs(step) > 0.5 ? Math.sign(step) : 0;
+    return [x + turn, y];
+  });
+  if (!turn) return points;
+  const edge = ring[0][1] > 0.5 ? 1 : 0;
+  return [...points, [points.at(-1)[0], edge], [points[0][0], edge]];
 }
 
 function withBox(points) {
