@@ -103,6 +103,11 @@ def test_links_lead_somewhere(site: Path) -> None:
     assert broken == []
 
 
+def test_pictures_are_small_and_described() -> None:
+    assert [p.name for p in (ROOT / "docs").rglob("*.png") if p.stat().st_size > 150_000] == []
+    assert [name for name, text in TEXTS.items() if "![](" in text] == []
+
+
 def test_comments_of_pages_are_not_seen(site: Path) -> None:
     for page in _html(site):
         text = re.sub(r"<!--.*?-->", "", page.read_text("utf-8"), flags=re.DOTALL)
