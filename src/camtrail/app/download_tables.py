@@ -24,7 +24,7 @@ from camtrail.app.state import absolute
 from camtrail.catalog.downloads import Download, Downloads
 from camtrail.core.errors import Failure, InputError, MissingDependency
 from camtrail.core.fs import FileSystem
-from camtrail.core.names import plain
+from camtrail.core.names import shown
 from camtrail.exports import geoparquet
 from camtrail.exports.csv import inert
 from camtrail.metadata import safeio
@@ -172,13 +172,7 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return (
-        inert(plain(value))
-        if isinstance(value, str)
-        else repr(value)
-        if isinstance(value, float)
-        else str(value)
-    )
+    return inert(shown(value)) if isinstance(value, str) else str(value)
 
 
 def _cells(row: Sequence[Any]) -> list[Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from camtrail.core.bytes import ByteSource
 from camtrail.core.errors import BadAnswer
-from camtrail.core.names import shown
+from camtrail.core.names import plain, shown
 from camtrail.metadata import jpeg
 from camtrail.services.mapillary.values import captured_s, heading_deg, is_name, number, within
 from camtrail.transfer.http import Answer
@@ -200,7 +200,7 @@ def _altitude(value: Any) -> float:
 
 
 def _text(value: Any) -> str | None:
-    return value[:_MOST_TEXT] if isinstance(value, str) and value.strip() else None
+    return plain(value[:_MOST_TEXT]) if isinstance(value, str) and value.strip() else None
 
 
 def _claim(value: Any) -> bool | None:
