@@ -172,3 +172,4 @@ def test_help(camtrail: Camtrail, name: str) -> None:
     assert done.code == 0 and done.out.startswith(f"Usage: camtrail mapillary {name}"), done
     for flag in ("--image-size", "--raw", "--connections", "--max-attempts", "--force", "--wait"):
         assert (flag in done.out) == (name != "verify")
+    assert ("--max-results" in done.out) == (name == "download_images")

@@ -15,7 +15,7 @@ from typing import Any
 from camtrail.app.context import Context, Transfer
 from camtrail.app.download import Service, download_images, download_sequences
 from camtrail.app.download_folder import Downloaded
-from camtrail.app.download_options import DownloadOptions
+from camtrail.app.download_options import AreaOptions, DownloadOptions
 from camtrail.core.errors import CamtrailError, Failure, InputError, failure_of, worst
 from camtrail.core.fs import FileSystem, RealFileSystem
 from camtrail.core.secrets import Secret
@@ -139,7 +139,7 @@ class Run:
 
     def area(self, edges: Sequence[float], to: Path, **options: Any) -> Ended:
         """`download_images`."""
-        chosen = DownloadOptions(output=str(to), **options)
+        chosen = AreaOptions(output=str(to), **options)
         return self._ended(lambda service, context: download_images(edges, chosen, service, context))
 
 

@@ -352,7 +352,7 @@ class _Run:
 
     def _download(self) -> _Said:
         from camtrail.app.download import Service, download_images
-        from camtrail.app.download_options import DownloadOptions
+        from camtrail.app.download_options import AreaOptions
         from camtrail.app.mapillary_service import open_client, open_pictures
 
         url, target, clock = (
@@ -360,13 +360,13 @@ class _Run:
             self._at("downloaded"),
             self._context.clock,
         )
-        options = DownloadOptions(output=target, max_results=_DOWNLOADS)
+        options = AreaOptions(output=target, max_results=_DOWNLOADS)
         with (
             closing(open_client(url, Secret(_TOKEN), clock, options.connections)) as client,
             open_pictures(url, clock, options.connections) as pictures,
         ):
             done = download_images(sample.WALK_BOX, options, Service(client, pictures, url), self._context)
-        there = done.counts["fetched"] + done.counts["there before"]
+        there = done.counts["fetched"] + done.counts["there_before"]
         _expect(there == _DOWNLOADS, f"{there} images were downloaded, not {_DOWNLOADS}")
         edges = [f"{edge:g}" for edge in sample.WALK_BOX]
         words = ["mapillary", "download_images", *edges, "-o", target, "--max_results", str(_DOWNLOADS)]

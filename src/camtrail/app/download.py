@@ -22,7 +22,7 @@ from camtrail.app.context import Context, Transfer
 from camtrail.app.download_area import found_in
 from camtrail.app.download_files import Staged, place_of, stage, staged_in, useless_in
 from camtrail.app.download_folder import Downloaded, check_folder, locked, made, said_of, state_path
-from camtrail.app.download_options import DownloadOptions
+from camtrail.app.download_options import AreaOptions, DownloadOptions
 from camtrail.app.download_tables import check_tables, write_tables
 from camtrail.app.process import Result
 from camtrail.app.state import absolute
@@ -86,7 +86,7 @@ class _Wanted:
 
 
 def download_images(
-    edges: Sequence[float], options: DownloadOptions, service: Service, context: Context
+    edges: Sequence[float], options: AreaOptions, service: Service, context: Context
 ) -> Downloaded:
     """The first images that are found in an area, at most `max_results`.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from camtrail.core.options import opt
 
-__all__ = ["SIZES", "DownloadOptions"]
+__all__ = ["SIZES", "AreaOptions", "DownloadOptions"]
 
 SIZES = ("320", "640", "1024", "2048", "original")
 
@@ -25,7 +25,6 @@ class DownloadOptions:
         "", "width of the pictures in pixels (default: 1024 of an area, original of lists)",
         flag="--image-size", choices=SIZES, local=True,
     )  # fmt: skip
-    max_results: int = opt(400, "images of an area at most", least=1)
     raw: bool = opt(False, "leave the files as they are served, without place and time in them")
     connections: int = opt(8, "images that are fetched at a time", least=1, most=64)
     max_attempts: int = opt(
@@ -35,3 +34,10 @@ class DownloadOptions:
     user_name: str = opt("", "user name at Mapillary, or the name of a profile")
     force: bool = opt(False, "replace a file that camtrail did not write")
     wait: bool = opt(False, "wait for another run that owns the folder to end")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AreaOptions(DownloadOptions):
+    """The same of an area."""
+
+    max_results: int = opt(400, "images of the area at most", least=1)

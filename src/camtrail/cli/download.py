@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from camtrail.app.download_options import DownloadOptions
+from camtrail.app.download_options import AreaOptions, DownloadOptions
 from camtrail.cli.options import build
 from camtrail.cli.terminal import Run, show, verb
 from camtrail.core.errors import AuthError, UsageError, worst
@@ -25,7 +25,7 @@ _EDGES = "MIN_LAT MAX_LAT MIN_LON MAX_LON"
     "download_images",
     "Download images of the area between two latitudes and two longitudes, in degrees. They lie in DIR as "
     "SEQUENCE/IMAGE.jpg, and manifest.csv tells what is known of each.",
-    DownloadOptions,
+    AreaOptions,
     metavar=_EDGES,
     takes_numbers=True,
 )
@@ -33,7 +33,7 @@ def download_images(run: Run, words: tuple[str, ...], values: dict[str, Any]) ->
     """Images of an area."""
     from camtrail.app import download as app
 
-    options = build(DownloadOptions, values)
+    options = build(AreaOptions, values)
     edges = [_number(word) for word in words]
     if len(edges) != 4:
         raise UsageError(

@@ -247,7 +247,7 @@ class _Verb(click.Command):
 def all_classes(mine: Iterable[type[Any]]) -> list[type[Any]]:
     """Every option dataclass of every verb: what a configuration may set."""
     from camtrail.app.dates_options import DatesOptions
-    from camtrail.app.download_options import DownloadOptions
+    from camtrail.app.download_options import AreaOptions
     from camtrail.app.export import ExportOptions
     from camtrail.app.labels_options import JobsOptions, LabelsOptions, ServerOptions
     from camtrail.app.mapillary_options import ToolOptions
@@ -262,7 +262,7 @@ def all_classes(mine: Iterable[type[Any]]) -> list[type[Any]]:
 
     written = (
         DatesOptions,
-        DownloadOptions,
+        AreaOptions,
         WriteOptions,
         ImportMetaOptions,
         UndoOptions,
