@@ -35,7 +35,15 @@ class Screen:
     @property
     def lines(self) -> list[str]:
         """What is to be seen at the end, blank lines at the end left out."""
-        rows, row, column = [""], 0, 0
+        return self._seen()[0]
+
+    @property
+    def has_wrapped(self) -> bool:
+        """Whether a line was wider than the terminal."""
+        return self._seen()[1]
+
+    def _seen(self) -> tuple[list[str], bool]:
+        rows, row, column, has_wrapped = [""], 0, 0, False
         at = 0
         while at < len(self.written):
             if m := _SEQUENCE.match(self.written, at):
@@ -53,17 +61,20 @@ class Screen:
             at += 1
             if c == "\r":
                 column = 0
-            elif c == "\n":
+                continue
+            if c == "\n" or column == self.columns:
                 row += 1
                 rows += [""] * (row + 1 - len(rows))
-            else:
-                assert c.isprintable(), repr(c)
-                assert column < self.columns, f"wider than {self.columns}: {rows[row]}"
-                rows[row] = rows[row][:column].ljust(column) + c + rows[row][column + 1 :]
-                column += 1
+            if c == "\n":
+                continue
+            assert c.isprintable(), repr(c)
+            if column == self.columns:
+                column, has_wrapped = 0, True
+            rows[row] = rows[row][:column].ljust(column) + c + rows[row][column + 1 :]
+            column += 1
         while rows and not rows[-1].strip():
             rows.pop()
-        return [r.rstrip() for r in rows]
+        return [r.rstrip() for r in rows], has_wrapped
 
     @property
     def has_cursor(self) -> bool:
@@ -84,11 +95,12 @@ def on_terminal(
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(cwd)
-        os.environ.pop("NO_COLOR", None)
-        os.environ.pop("COLUMNS", None)
-        os.environ.update({"TERM": "xterm-256color", **(env or {})})
+        given = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS", "LINES")}
         fcntl.ioctl(0, termios.TIOCSWINSZ, size)
-        os.execv(str(arguments[0]), [str(a) for a in arguments])
+        # Not execv: readline puts a width into the process's environment that os.environ does not know of.
+        os.execve(
+            str(arguments[0]), [str(a) for a in arguments], {**given, "TERM": "xterm-256color", **(env or {})}
+        )
     screen, end, raw = Screen(columns), time.monotonic() + _LONGEST_S, b""
     try:
         while True:

@@ -17,6 +17,8 @@ __all__ = ["build", "config_path", "configured", "leaves", "parameters"]
 
 T = TypeVar("T")
 
+_WIDEST = 50  # characters of choices that fit beside an option's name
+
 
 class _Value(click.ParamType[Any]):
     """A value that the option's declaration reads."""
@@ -76,7 +78,11 @@ def _parameter(o: Option) -> click.Option:
     more: dict[str, Any] = {"is_flag": True} if o.kind is bool else {"type": _Value(o), "multiple": o.many}
     if o.kind is not bool:
         more["show_default"] = o.default not in (None, "", ())
-        more["metavar"] = _Value(o).name.upper() if not o.choices else None
+        choices = _Value(o).name if o.choices else ""
+        is_long = len(choices) > _WIDEST
+        more["metavar"] = "WORD" if is_long else None if choices else _Value(o).name.upper()
+        if is_long:
+            text += ": " + ", ".join(o.choices)
     more["show_envvar"] = bool(o.env) and not o.env.startswith("CAMTRAIL_")  # a name that people cannot guess
     return click.Option(
         [o.name, o.flag, *o.aliases], default=o.default, envvar=o.env or None, help=text, **more

@@ -20,6 +20,7 @@ _LEAST_BETWEEN_S = 0.1
 _WINDOW_S = 30.0
 _STALE_S = 1.0
 _LONGEST = 26  # characters of what goes on: the rest of 80 is for numbers
+_ROOM = 4
 _DUMB = ("dumb", "unknown")
 _TRANSFER = "transfer"  # one row, whatever is sent at the moment
 
@@ -149,15 +150,24 @@ class Bar:
 
 def _drawn(plain: bool) -> Any:
     """A bar on the screen, drawn at most ten times a second; what is written to stderr meanwhile goes above it."""
-    from rich.console import Console
+    from rich.console import Console, Group, RenderableType
+    from rich.constrain import Constrain
     from rich.progress import BarColumn, Progress, TextColumn
 
+    console = Console(stderr=True, color_system=None if plain else "auto", highlight=False)
+
+    class Narrow(Progress):
+        """Leaves room for the ^C that a terminal shows, which would else begin a new line."""
+
+        def get_renderable(self) -> RenderableType:
+            return Constrain(Group(*self.get_renderables()), console.width - _ROOM)
+
     fields = [TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in ("amount", "rate", "left")]
-    shown = Progress(
+    shown = Narrow(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
         *fields,
-        console=Console(stderr=True, color_system=None if plain else "auto", highlight=False),
+        console=console,
         refresh_per_second=1 / _LEAST_BETWEEN_S,
         transient=True,
         redirect_stdout=False,

@@ -15,34 +15,40 @@ from camtrail.core.options import quantity
 __all__ = ["ACTIONS", "LANGUAGE", "Fault", "parse"]
 
 LANGUAGE = """\
-A fault is ACTION[=VALUE][,KEY=VALUE...]. Of several faults the first that applies to a request
-is carried out.
+A fault is ACTION[=VALUE][,KEY=VALUE...]. Of several faults the first that
+applies to a request is carried out.
 
 Instead of an answer:
-  status=503         this status; more keys: retry-after=TEXT, body=TEXT, type=CONTENT-TYPE, and
-                     early=yes, which answers before the body was read, and hangs up
-  reset=N            resets the connection after N bytes of the request's body, before the end;
-                     what came is kept unless keep=no; 0 resets before anything is read
+  status=503         this status; more keys: retry-after=TEXT, body=TEXT,
+                     type=CONTENT-TYPE, and early=yes, which answers before
+                     the body was read, and hangs up
+  reset=N            resets the connection after N bytes of the request's
+                     body, before the end; what came is kept unless keep=no;
+                     0 resets before anything is read
   stall=SECONDS      says nothing for so long, then hangs up
   redirect=URL       307 to there; status=301 and so on
   raw=TEXT           these bytes, then hangs up
-  html               200 with a page of HTML, as a hotel's login page; status=, body=
+  html               200 with a page of HTML, as a hotel's login page;
+                     status=, body=
   json=JSON          200 with this JSON; status=
 
 The request is carried out, and the answer suffers:
   lost               the connection is reset in place of the answer
   delay=SECONDS      the answer comes so much later
   drip=BYTES_PER_S   the answer drips
-  truncate=N         the last N bytes of the answer's body are missing, and the connection ends
-  length=DELTA       Content-Length is wrong by so much; the connection stays open
+  truncate=N         the last N bytes of the answer's body are missing, and
+                     the connection ends
+  length=DELTA       Content-Length is wrong by so much; the connection stays
+                     open
   slow=BYTES_PER_S   the request's body is read slowly
 
-Which requests: method=POST, path=GLOB (without the query), origin=NAME; of those nth=2, nth=1-3
-or nth=5- by their number, rate=5% by chance (seed=N for other chances; the same each time),
-times=N at most so often.
+Which requests: method=POST, path=GLOB (without the query), origin=NAME; of
+those nth=2, nth=1-3 or nth=5- by their number, rate=5% by chance (seed=N for
+other chances; the same each time), times=N at most so often.
 
-A comma separates only where one of these keys and = follow it; elsewhere it belongs to the text.
-In texts (not in json=) \\n, \\r, \\t, \\\\, \\, and \\xNN are what they are in C.
+A comma separates only where one of these keys and = follow it; elsewhere it
+belongs to the text. In texts (not in json=) \\n, \\r, \\t, \\\\, \\, and \\xNN are
+what they are in C.
 """
 
 _NUMBERS = ("status", "reset", "stall", "delay", "drip", "truncate", "length", "slow")
