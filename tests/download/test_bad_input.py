@@ -149,10 +149,22 @@ class TestNamesOfTheService:
         monkeypatch.setattr(box._service._images._files, "url", lambda image, size: url)
         (tmp_path / "list.txt").write_text(f"{ID}\n")
         done = Run(box).lists(tmp_path / "list.txt", tmp_path / "out")
-        assert done.code in (3, 11), done
-        one_line_or_hintless = done.failures[0]
-        assert len(done.failures) == 1 and one_line_or_hintless.code != "bug", done
+        one_line(done, 3, f"image {ID}")
         assert Folder(tmp_path / "out").files() == {} and Folder(tmp_path / "out").leftovers() == []
+
+
+def test_one_address_that_leads_astray_does_not_stop_the_others(
+    box: MapillarySandbox, one_list: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = box._service._images._files
+    url = files.url
+    monkeypatch.setattr(
+        files, "url", lambda i, size: "http://user:hidden@127.0.0.1/x" if i.id == ID else url(i, size)
+    )
+    done = Run(box).lists(one_list, tmp_path / "out", picture_size="1024")
+    one_line(done, 3, f"image {ID}", "points to")
+    assert "hidden" not in str(done)
+    assert done.counts == {"fetched": 49, "failed": 1}
 
 
 class TestTheFolder:

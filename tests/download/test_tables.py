@@ -123,7 +123,9 @@ def test_what_is_no_panorama_among_panoramas_is_named(
     flat = [r["image_id"] for r in rows_of(tmp_path / "out", "manifest.csv") if r["is_pano"] == "false"]
     assert 0 < len(flat) <= 5
     (note,) = done.notes
-    assert note.startswith(f"{len(flat)} images are no panoramas") and all(id in note for id in flat)
+    assert note.startswith(f"no panoramas, in sequences of which most are: {len(flat)} images") and all(
+        id in note for id in flat
+    )
 
 
 def test_text_of_the_service_does_no_harm(

@@ -33,6 +33,7 @@ from camtrail.core.errors import (
     InputError,
     QuotaExceeded,
     Rejected,
+    SafetyRefusal,
     ServiceError,
     StorageError,
     failure_of,
@@ -65,6 +66,7 @@ _MOST_NAMED = 10  # failed images for one reason, beyond which the manifest alon
 _PAGE = 5000  # rows of the state that are in memory at a time
 _UNKNOWN = "unknown"  # folder of images that belong to no sequence
 _COUNTS = ("fetched", "there_before", "unknown", "failed")
+_LEFT = "it was left alone"
 _DELETED = "it may have been deleted"
 
 
@@ -308,7 +310,7 @@ class _Run:
             self.done.result.failures += map(failure.at, named)
         if self.untold:
             self.done.result.notes.append(
-                f"{self.untold:,} pictures are as they were served, because nothing can be written into them; "
+                f"as they were served, because nothing can be written into them: {self.untold:,} pictures; "
                 "message in manifest.csv says why"
             )
         counts = self.done.counts
@@ -390,6 +392,10 @@ class _Run:
             task.renewed += 1
             task.is_stale = True
             return Again(0.0, error=e, gained=True)
+        except SafetyRefusal as e:
+            if task.image is None:
+                raise
+            raise Rejected(e.message, e.hint or _LEFT) from e  # of this one picture; the others go on
         except Damaged:
             task.failed += 1
             if task.failed >= min(_DAMAGED, self.options.max_attempts):

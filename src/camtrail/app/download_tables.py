@@ -256,7 +256,7 @@ def _flat(lists: IdList, known: Mapping[str, _Known]) -> list[str]:
         return []
     few = ", ".join(flat[:_MOST_NAMED]) + (", …" if len(flat) > _MOST_NAMED else "")
     return [
-        f"{len(flat):,} images are no panoramas, in sequences of which most are ({few}); "
+        f"no panoramas, in sequences of which most are: {len(flat):,} images ({few}); "
         "is_pano in manifest.csv tells all"
     ]
 
