@@ -270,6 +270,27 @@ def test_spellings_of_the_importer_and_the_matcher() -> None:
     assert matcher["--image-size"].default == "large" and "--device" in matcher
 
 
+@pytest.mark.parametrize(
+    ("before", "command", "is_option"),
+    [
+        ("true", "camtrail mapillary import_metadata_process path add_file_name", True),
+        ("mkdir add_file_name", "camtrail mapillary import_metadata_process path add_file_name", False),
+        ("true", "camtrail mapillary import_metadata_process path --device_make add_file_name", False),
+    ],
+    ids=["a word", "a path that is there", "a value"],
+)
+def test_a_bare_word_is_an_option_unless_it_is_something_else(
+    before: str, command: str, is_option: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "at").mkdir()
+    with prepared(["path"], tmp_path / "at"), talking(tmp_path / "at", {}) as child:
+        done(child, Step("command", before), tmp_path)
+        code, printed = done(child, Step("command", command), tmp_path)
+    assert code == 0
+    assert ("warning: add_file_name is taken as --add_file_name" in printed) is is_option
+    assert ("with MAPMetaTags" in printed) is is_option
+
+
 # ---- what is proved elsewhere
 
 PROVED = {
@@ -277,9 +298,13 @@ PROVED = {
     "uploaded images and duplicates are left out": "cli/test_cli_mapillary_documented.py::test_process_and_upload",
     "an angle is added exactly once": "app/test_mapillary.py::test_to_both_and_again",
     "and to an interpolated heading": "app/test_mapillary.py::test_is_added_to_the_way_where_that_is_asked_for",
+    "derived directions win over the source": (
+        "app/test_process.py::test_headings_are_recomputed_only_when_asked_and_turned_once"
+    ),
     "the last kept one counts": "steps/test_duplicates.py::test_it_is_the_last_kept_one_that_counts_not_the_one_before",
     "of its own sequence": "steps/test_duplicates.py::test_never_across_sequences",
     "a limit in time is off": "steps/test_duplicates.py::test_the_time_limit_is_off_unless_given",
+    "make, model, accuracy, orientation win": "app/test_write.py::test_make_model_orientation_and_accuracy_by_options",
     "calls of the notebooks": "notebook/test_calls.py::test_signatures_are_those_that_are_printed",
     "directory_path": "notebook/test_calls.py::test_create_exif_map_by_position_by_keyword_and_by_its_old_name",
     "limits are kilometres and seconds": "notebook/test_calls.py::test_limits_are_kilometres_and_seconds",
