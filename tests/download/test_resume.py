@@ -229,6 +229,42 @@ class TestInterrupted:
             assert asked == last.json["counts"].get("fetched", 0)
 
 
+def test_interrupted_at_any_time(
+    server: Server, lists: Path, undisturbed: dict[str, str], tmp_path: Path
+) -> None:
+    chance = random.Random(20261121)
+    interrupted = 0
+    with Stopper(data=str(lists)) as box:
+        command = Loader(server, tmp_path, box)
+        for n in range(12):
+            folder = Folder(tmp_path / f"out{n // 4}")
+            number, code = ((signal.SIGINT, 130), (signal.SIGTERM, 143))[n % 2]
+            before, ended = len(box.requests()), threading.Event()
+
+            def interrupt(number: int, wait_s: float, before: int, ended: threading.Event) -> None:
+                while len(box.requests()) == before and not ended.wait(0.002):
+                    pass
+                if not ended.wait(wait_s):
+                    command.kill(number)
+
+            asked = (number, chance.uniform(0.0, 0.3), before, ended)
+            thread = threading.Thread(target=interrupt, args=asked)
+            done = command.lists(lists, folder.path, "--image-size", "1024", started=thread.start)
+            ended.set()
+            thread.join()
+            assert done.code in (0, code) and done.elapsed_s < 5, done
+            assert "defect" not in done.text and "Traceback" not in done.text, done
+            interrupted += done.code == code
+            assert folder.files().items() <= undisturbed.items()
+        for n in range(3):
+            folder = Folder(tmp_path / f"out{n}")
+            assert command.lists(lists, folder.path, "--image-size", "1024").code == 0
+            assert folder.files() == undisturbed and folder.leftovers() == []
+            folder.is_consistent()
+    print(f"{interrupted} interrupts at any time")
+    assert interrupted >= 5
+
+
 def test_another_run_in_the_folder(server: Server, lists: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     with (
