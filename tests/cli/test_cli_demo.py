@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -138,21 +139,31 @@ def test_its_commands_are_what_a_user_can_type(ran, tmp_path):
         assert done.returncode == 0, (words, done.stderr)
 
 
-def test_for_people_twice(camtrail, tmp_path):
+def test_for_people(camtrail):
     first = camtrail("demo", "d")
     assert (first.code, first.err) == (0, "")
     assert "\x1b" not in first.out
     lines = first.out.splitlines()
     assert lines[-3:] == ["  d/report.html", "  d/inaturalist.html", "  d/similar.html"]
     assert "  $ camtrail process d --track d/ride/ride.gpx --report d/report.html" in lines
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a browser is a shell script here")
+def test_again_where_one_step_fails_quietly_and_with_a_browser(camtrail, ran, tmp_path):
+    shutil.copytree(ran.folder, tmp_path / "d")
     (tmp_path / "d" / "similar.html").write_text("mine")
-    again = camtrail("demo", "d", "--json")
-    assert again.code == 11
-    assert [f["path"] for f in again.json["failures"]] == [
-        "find copies among the photos of the walk and the chat"
-    ]
-    assert [s["verdict"] for s in again.json["steps"]].count("failed") == 1
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" >> "{tmp_path}/opened"\n')
+    browser.chmod(0o755)
+    ended = camtrail("demo", "d", "-q", "--open", env={"BROWSER": str(browser)})
+    assert (ended.code, ended.out) == (11, "")
+    assert ended.err == (
+        "camtrail: find copies among the photos of the walk and the chat: d/similar.html: is there already and was not "
+        "written by camtrail; move it away\n"
+    )
     assert (tmp_path / "d" / "similar.html").read_text() == "mine"
+    opened = (tmp_path / "opened").read_text().splitlines()
+    assert opened == [(tmp_path / "d" / f"{name}.html").as_uri() for name in ("report", "inaturalist")]
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(camtrail, tmp_path):
@@ -164,17 +175,6 @@ def test_a_folder_with_something_else_in_it_is_left_alone(camtrail, tmp_path):
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["a.txt"]
     assert camtrail("demo", "mine/a.txt").code == 7
     assert camtrail("demo", "one", "two").code == 2
-
-
-@pytest.mark.skipif(os.name == "nt", reason="a browser is a shell script here")
-def test_quiet_says_nothing_and_open_shows_the_pages(camtrail, tmp_path):
-    browser = tmp_path / "browser"
-    browser.write_text(f'#!/bin/sh\necho "$1" >> "{tmp_path}/opened"\n')
-    browser.chmod(0o755)
-    ended = camtrail("demo", "d", "-q", "--open", env={"BROWSER": str(browser)})
-    assert (ended.code, ended.out, ended.err) == (0, "", "")
-    opened = (tmp_path / "opened").read_text().splitlines()
-    assert opened == [(tmp_path / "d" / f"{n}.html").as_uri() for n in ("report", "inaturalist", "similar")]
 
 
 # ---- the sample

@@ -145,6 +145,8 @@ def _done(about: str, step: Callable[[], _Said], story: Story, context: Context)
     except MissingDependency as e:
         command, said, outputs, verdict = "", str(e), (), "left out"
     except Exception as e:  # noqa: BLE001 - a defect of one step costs that step only
+        if isinstance(e, SafetyRefusal):
+            e.hint = "move it away"  # a demo takes no --force
         story.result.failures.append(failure_of(about, e))
         command, said, outputs, verdict = "", shown(str(e)), (), "failed"
     return Step(
