@@ -21,7 +21,7 @@ from camtrail.core import geo
 from crashpoints import Server
 
 from .commands import Loader, Said, Stopper
-from .folders import CONNECTIONS, Folder, fetched_by, of_lists
+from .folders import CONNECTIONS, Folder, Run, fetched_by, of_lists
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no kill -9 and no fork")
 
@@ -176,6 +176,25 @@ def test_a_large_picture_goes_on_where_it_was(server: Server, tmp_path: Path) ->
     assert len(offsets) >= 2 and offsets == sorted(offsets) and offsets[0] >= 1 << 19, ranges
     assert out.leftovers() == [] and len(out.files()) == 1
     out.is_consistent()
+
+
+def test_a_picture_that_comes_on_with_each_attempt_is_not_given_up(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    noisy(photos / "noise.jpg")
+    out = Folder(tmp_path / "out")
+    with Stopper(data=str(photos)) as box:
+        (image,) = box_images(box)
+        (tmp_path / "id.txt").write_text(image + "\n")
+        cuts = range(3_000_000, 0, -300_000)
+        box.set_faults([f"truncate={cut},origin=images,nth={n}" for n, cut in enumerate(cuts, 1)])
+        done = Run(box).lists(tmp_path / "id.txt", out.path, max_attempts=2)
+        offsets = [int(r.range[6:-1]) for r in done.requests if r.range]
+        assert done.code == 0 and done.counts == {"fetched": 1}, done
+        assert len(offsets) >= 8 and offsets == sorted(set(offsets))
+        assert box.received()["tokens_at_images"] == 0
+    out.is_consistent()
+    assert out.leftovers() == []
 
 
 def noisy(path: Path) -> None:
