@@ -88,7 +88,8 @@ class Model(RuleBasedStateMachine):
     def demote(self, kind, row):
         for key, other in self.known.items():
             if row.state == "fetched" and other.path == row.path and key != (kind, row.image):
-                self.known[key] = replace(other, state="wanted", path=None, size_bytes=None, sha256=None,
+                state = "wanted" if other.state == "fetched" else other.state
+                self.known[key] = replace(other, state=state, path=None, size_bytes=None, sha256=None,
                                           served_bytes=None, served_sha256=None)  # fmt: skip
 
     @rule(
@@ -99,14 +100,12 @@ class Model(RuleBasedStateMachine):
         self.downloads.want(*kind, iter(images))
         for image, sequence, lat, lon in images:
             old = self.known.get((kind, image), Download(image=image))
-            if old.state != "fetched":
-                old = replace(
-                    old,
-                    sequence=old.sequence if sequence is None else sequence,
-                    lat_deg=old.lat_deg if lat != lat else lat,
-                    lon_deg=old.lon_deg if lon != lon else lon,
-                )
-            self.known[kind, image] = old
+            self.known[kind, image] = replace(
+                old,
+                sequence=old.sequence if sequence is None or old.state == "fetched" else sequence,
+                lat_deg=old.lat_deg if lat != lat else lat,
+                lon_deg=old.lon_deg if lon != lon else lon,
+            )
 
     @rule(
         kind=st.sampled_from(KINDS),
@@ -115,7 +114,8 @@ class Model(RuleBasedStateMachine):
     def put(self, kind, rows):
         self.downloads.put(*kind, rows)
         for row in rows:
-            self.known[kind, row.image] = row
+            before = self.known.get((kind, row.image), row)
+            self.known[kind, row.image] = replace(row, path=row.path or before.path)
             self.demote(kind, row)
 
     @rule()
@@ -158,12 +158,24 @@ def test_of_two_files_of_one_name_in_one_group_the_last_is_there(path):
         assert downloads.counts() == {HERE: {"fetched": 1, "wanted": 2}, KINDS[1]: {"fetched": 1}}
 
 
-def test_what_was_fetched_stays_as_it_was_written(path):
+def test_what_was_fetched_stays_where_it_is_and_gets_the_place_of_a_later_list(path):
     with Downloads(path) as downloads:
         downloads.put(*HERE, [fetched("1", lat_deg=1.0, lon_deg=2.0)])
         downloads.want(*HERE, [("1", "other", 5.0, 6.0)])
         (row,) = downloads.rows(*HERE)
-        assert same(row, fetched("1", lat_deg=1.0, lon_deg=2.0))
+        assert same(row, fetched("1", lat_deg=5.0, lon_deg=6.0))
+
+
+def test_a_file_of_ours_stays_ours_whatever_becomes_of_its_image(path):
+    with Downloads(path) as downloads:
+        downloads.put(*HERE, [fetched("1", path="s/1.jpg"), fetched("2", path="s/2.jpg")])
+        downloads.put(*HERE, [Download(image="1"), Download(image="2", state="failed", message="why")])
+        downloads.put(*KINDS[1], [fetched("2", path="s/2.jpg")])  # another size of it, in the same file
+        assert downloads.written(["s/1.jpg", "s/2.jpg", "s/3.jpg"]) == {"s/1.jpg", "s/2.jpg"}
+        assert [(row.state, row.path) for row in downloads.rows(*HERE)] == [
+            ("wanted", "s/1.jpg"),
+            ("failed", None),
+        ]
 
 
 def test_more_than_a_page_comes_in_its_order(path, monkeypatch):

@@ -178,18 +178,6 @@ class TestTheFolder:
         (tmp_path / "file").write_text("mine")
         one_line(Run(box).lists(one_list, tmp_path / "file" / "out"), 7, "cannot be made", "-o")
 
-    def test_has_a_file_where_a_sequence_goes(
-        self, box: MapillarySandbox, one_list: Path, tmp_path: Path
-    ) -> None:
-        out = tmp_path / "out"
-        out.mkdir()
-        (out / one_list.stem).write_text("mine")
-        one_line(Run(box).lists(one_list, out, picture_size="1024"), 7, one_list.stem)
-        assert (out / one_list.stem).read_text() == "mine"
-        (out / one_list.stem).unlink()
-        done = Run(box).lists(one_list, out, picture_size="1024")
-        assert done.code == 0 and len(Folder(out).files()) == 50 and Folder(out).leftovers() == []
-
     @pytest.mark.parametrize("name", ["manifest.csv", "manifest.parquet", "pairs.csv", "sequences.csv"])
     def test_has_a_table_of_somebody_else(
         self, box: MapillarySandbox, lists: Path, one_list: Path, tmp_path: Path, name: str

@@ -10,7 +10,7 @@ import dataclasses
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +22,7 @@ from camtrail.app.context import Context, Transfer
 from camtrail.app.download_area import found_in
 from camtrail.app.download_files import Staged, place_of, stage, staged_in, useless_in
 from camtrail.app.download_folder import Downloaded, check_folder, locked, made, said_of, state_path
+from camtrail.app.download_obstacles import Obstacles
 from camtrail.app.download_options import AreaOptions, DownloadOptions
 from camtrail.app.download_tables import check_tables, write_tables
 from camtrail.app.process import Result
@@ -68,6 +69,10 @@ _UNKNOWN = "unknown"  # folder of images that belong to no sequence
 _COUNTS = ("fetched", "there_before", "unknown", "failed")
 _LEFT = "it was left alone"
 _DELETED = "it may have been deleted"
+_FOREIGN = Failure(
+    "", "refused", "is there already and was not written by camtrail",
+    "name another folder with -o, or give --force to replace it",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +271,7 @@ class _Run:
         self.ready: list[tuple[Staged, str, Download]] = []
         self.rows: list[Download] = []  # of images without a file
         self.folders: set[str] = set()
+        self.obstacles = Obstacles(context.fs, folder)
         self.kept_s = 0.0  # not before the next commit
         self.lost: dict[Failure[str], list[str]] = {}  # images that met the same failure
         self.left = 0
@@ -301,7 +307,7 @@ class _Run:
         self.downloads.want(origin, size, [(w.image, w.sequence, w.lat_deg, w.lon_deg) for w in wanted])
         self._adopt()
         todo = list(self._not_there())
-        self.done.counts["there_before"] = len(wanted) - len(todo)
+        self.done.counts["there_before"] = len(wanted) - len(todo) - self.done.counts["failed"]
         self.left = len(todo)
         if todo:
             self._fetch(todo)
@@ -328,6 +334,8 @@ class _Run:
             if row is None or not row.said or self._damage(staged.path) is not None:
                 Part(self.context.fs, staged.path).remove()
                 continue
+            if self._obstacle(_path_of(row.sequence, row.image), {row.path}):
+                continue
             self.said[staged.image] = row.said
             made_of = self._row(staged, row.sequence, row.lat_deg, row.lon_deg)
             self.ready.append((staged, self._part(staged.image), made_of))
@@ -339,7 +347,14 @@ class _Run:
         for at in range(0, len(ids), _PAGE):
             part = ids[at : at + _PAGE]
             known = self.downloads.found(self.service.origin, self.size, part)
-            yield from (id for id in part if not self._is_there(known[id]))
+            for id in part:
+                row = known[id]
+                if row.state == "fetched" and (obstacle := self.obstacles.before(row.path or "")):
+                    self._refused(
+                        id, obstacle
+                    )  # its row stays: the file may be whole, and come back to its place
+                elif not self._is_there(row):
+                    yield id
 
     def _is_there(self, row: Download) -> bool:
         """Whether an image lies in the folder as it was written."""
@@ -470,11 +485,31 @@ class _Run:
             if self.wanted[id].sequence is None:
                 self.wanted[id] = dataclasses.replace(self.wanted[id], sequence=_folder_of(image))
             known.append(_Task([id], image))
+        known = self._unobstructed(known)
         # Before the first of them is fetched: what is ready without that is of no use to the next run.
         rows = [self._known(one.ids[0], "wanted") for one in known]
         self.downloads.put(self.service.origin, self.size, rows)
         for one in known:
             queue.add(one)
+
+    def _unobstructed(self, tasks: list[_Task]) -> list[_Task]:
+        """Those whose files may be written; the others have failed."""
+        paths = {task.ids[0]: _path_of(self.wanted[task.ids[0]].sequence, task.ids[0]) for task in tasks}
+        ours = self.downloads.written(list(paths.values()))
+        free = []
+        for task in tasks:
+            if obstacle := self._obstacle(paths[task.ids[0]], ours):
+                self._lost(task.ids[0], obstacle)
+            else:
+                free.append(task)
+        return free
+
+    def _obstacle(self, path: str, ours: Collection[str | None]) -> Failure[str] | None:
+        """Why a file may not be written; `ours`: paths at which camtrail wrote the last one."""
+        obstacle = self.obstacles.before(path)
+        if obstacle or self.options.force or path in ours or not self.obstacles.is_file(path):
+            return obstacle
+        return _FOREIGN
 
     def _known(self, id: str, state: str, message: str = "") -> Download:
         """The row of an image of which there is no file."""
@@ -500,9 +535,12 @@ class _Run:
             discard(self.context.fs, self._part(id))
         self.rows.append(self._known(id, "failed", failure.message))
         self.said.pop(id, None)
+        self._refused(id, failure)
+        self._passed()
+
+    def _refused(self, id: str, failure: Failure[Any]) -> None:
         self.done.counts["failed"] += 1
         self.lost.setdefault(failure.at(""), []).append(id)
-        self._passed()
 
     def _passed(self) -> None:
         counts, size_bytes = self.done.counts, self.done.size_bytes
@@ -515,7 +553,7 @@ class _Run:
         digest, size_bytes = self._digest(staged.path)
         return Download(
             image=staged.image, sequence=sequence, lat_deg=lat_deg, lon_deg=lon_deg, state="fetched",
-            path=f"{sequence or _UNKNOWN}/{staged.image}.jpg", size_bytes=size_bytes, sha256=digest,
+            path=_path_of(sequence, staged.image), size_bytes=size_bytes, sha256=digest,
             served_bytes=staged.served_bytes, served_sha256=bytes.fromhex(staged.served_sha256),
             said=self.said.pop(staged.image, ""), message=staged.note,
         )  # fmt: skip
@@ -559,6 +597,11 @@ class _Run:
                     f"{shown(folder)}: cannot be made ({e.strerror})", "check the disk, run again"
                 ) from e
             self.folders.add(folder)
+
+
+def _path_of(sequence: str | None, image: str) -> str:
+    """Of an image's file in the folder."""
+    return f"{sequence or _UNKNOWN}/{image}.jpg"
 
 
 def _folder_of(image: Image) -> str | None:

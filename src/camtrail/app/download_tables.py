@@ -135,13 +135,18 @@ def _known(row: Download) -> _Known:
     heading_deg, _ = _heading(image)
     return _Known(
         row.sequence or "",
-        row.path,
+        _path(row),
         place.lat_deg,
         place.lon_deg,
         image.captured_s,
         heading_deg,
         image.is_pano,
     )
+
+
+def _path(row: Download) -> str | None:
+    """Of an image's file; None where there is none that is whole."""
+    return row.path if row.state == "fetched" else None
 
 
 def _heading(image: Image) -> tuple[float, str | None]:
@@ -195,7 +200,7 @@ def _row(row: Download, image: Image, size: str, scaled_from: str | None) -> lis
     heading_deg, heading_source = _heading(image)
     alt_m = image.alt_m if math.isnan(image.computed_alt_m) else image.computed_alt_m
     return [
-        row.image, row.sequence or image.sequence, row.path, row.state, place.lat_deg, place.lon_deg, place.source,
+        row.image, row.sequence or image.sequence, _path(row), row.state, place.lat_deg, place.lon_deg, place.source,
         row.lat_deg, row.lon_deg, image.computed_lat_deg, image.computed_lon_deg, image.lat_deg, image.lon_deg,
         alt_m, heading_deg, heading_source, image.captured_s, image.camera_type, image.is_pano, image.make,
         image.model, image.creator, image.width_px, image.height_px, size, scaled_from, row.size_bytes,

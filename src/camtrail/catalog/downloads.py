@@ -47,23 +47,24 @@ _LAYOUT = Layout(
     rebuilt=False,
     hint_newer="update camtrail",
     hint_full="free some space or make it writable, then run again",
-    hint_damaged="remove it and run again: what is in the folder is then fetched anew",
+    hint_damaged="remove it and run again with --force: what is in the folder is then fetched anew",
 )
 _COLUMNS = ", ".join(_FIELDS)
 _PUT = (
     f"INSERT INTO images (kind, {_COLUMNS}) VALUES (?{', ?' * len(_FIELDS)}) "  # noqa: S608 - names of ours only
     "ON CONFLICT (kind, image) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _FIELDS[1:])
+    + ", ".join(f"{name} = excluded.{name}" for name in _FIELDS[1:] if name != "path")
+    + ", path = coalesce(excluded.path, path)"
 )
-# What was fetched was written with what was known then.
+# What was fetched lies in the folder of the sequence that was known then.
 _WANT = (
     "INSERT INTO images (kind, image, sequence, lat_deg, lon_deg, state, said, message) "
     "VALUES (?, ?, ?, ?, ?, 'wanted', '', '') ON CONFLICT (kind, image) DO UPDATE SET "
-    "sequence = coalesce(excluded.sequence, sequence), lat_deg = coalesce(excluded.lat_deg, lat_deg), "
-    "lon_deg = coalesce(excluded.lon_deg, lon_deg) WHERE state <> 'fetched'"
+    "sequence = CASE state WHEN 'fetched' THEN sequence ELSE coalesce(excluded.sequence, sequence) END, "
+    "lat_deg = coalesce(excluded.lat_deg, lat_deg), lon_deg = coalesce(excluded.lon_deg, lon_deg)"
 )
 _NO_LONGER = (
-    "UPDATE images SET state = 'wanted', path = NULL, size_bytes = NULL, sha256 = NULL, served_bytes = NULL, "
+    "UPDATE images SET state = CASE state WHEN 'fetched' THEN 'wanted' ELSE state END, path = NULL, size_bytes = NULL, sha256 = NULL, served_bytes = NULL, "
     "served_sha256 = NULL WHERE path = ? AND NOT (kind = ? AND image = ?)"
 )
 
@@ -77,7 +78,9 @@ class Download:
     lat_deg: float = _NAN  # as a list gives it; NaN where none does
     lon_deg: float = _NAN
     state: str = "wanted"
-    path: str | None = None  # of the file, relative to the folder
+    path: str | None = (
+        None  # of the file that was written last, relative to the folder; stays until another one is
+    )
     size_bytes: int | None = None  # of the file as it was written
     sha256: bytes | None = None
     served_bytes: int | None = None  # of the picture as the service gave it
@@ -121,8 +124,8 @@ class Downloads:
 
         Parameters
         ----------
-        images : id, sequence, latitude and longitude of the list; None and NaN where it does not say. Of one that is
-            not fetched yet they replace what was known
+        images : id, sequence, latitude and longitude of the list; None and NaN where it does not say. They replace
+            what was known, but for the sequence of one that is fetched
         """
         with self._file.writing() as db:
             kind = _made(db, origin, size)
@@ -181,6 +184,15 @@ class Downloads:
                 known[row.image] = row
         return known
 
+    def written(self, paths: Sequence[str]) -> set[str]:
+        """Those of these paths where a file of ours was put last, of whatever origin and size."""
+        found: set[str] = set()
+        for at in range(0, len(paths), _BATCH):
+            part = [os.fsencode(path) for path in paths[at : at + _BATCH]]
+            sql = f"SELECT path FROM images WHERE path IN ({_marks(part)})"  # noqa: S608 - marks only
+            found.update(os.fsdecode(path) for (path,) in self._file.read(sql, part))
+        return found
+
     def counts(self) -> dict[tuple[str, str], Mapping[str, int]]:
         """How many images are in each state, by (origin, size), sorted; states without any are left out."""
         counted: dict[tuple[str, str], dict[str, int]] = {}
@@ -200,7 +212,7 @@ class Downloads:
             raise
 
 
-def _marks(values: Sequence[str]) -> str:
+def _marks(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
 
 
