@@ -15,13 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from itertools import islice
 from random import Random
 from typing import Any, TypeVar
 
 from camtrail.app.context import Context, Transfer
 from camtrail.app.download_area import found_in
 from camtrail.app.download_files import Staged, place_of, stage, staged_in, useless_in
-from camtrail.app.download_folder import Downloaded, check_folder, locked, made, said_of, state_path
+from camtrail.app.download_folder import Downloaded, check_folder, image_of, locked, made, said_of, state_path
 from camtrail.app.download_obstacles import Obstacles
 from camtrail.app.download_options import AreaOptions, DownloadOptions
 from camtrail.app.download_tables import check_tables, write_tables
@@ -271,6 +272,7 @@ class _Run:
         self.ready: list[tuple[Staged, str, Download]] = []
         self.rows: list[Download] = []  # of images without a file
         self.folders: set[str] = set()
+        self.damaged: set[str] = set()  # images whose files are not what was written
         self.obstacles = Obstacles(context.fs, folder)
         self.kept_s = 0.0  # not before the next commit
         self.lost: dict[Failure[str], list[str]] = {}  # images that met the same failure
@@ -304,8 +306,9 @@ class _Run:
         """Everything that is not there yet."""
         self.wanted = {w.image: w for w in wanted}
         origin, size = self.service.origin, self.size
-        self.downloads.want(origin, size, [(w.image, w.sequence, w.lat_deg, w.lon_deg) for w in wanted])
         self._adopt()
+        self._move()  # before the new places are remembered: where a kill comes between, the next run does it
+        self.downloads.want(origin, size, [(w.image, w.sequence, w.lat_deg, w.lon_deg) for w in wanted])
         todo = list(self._not_there())
         self.done.counts["there_before"] = len(wanted) - len(todo) - self.done.counts["failed"]
         self.left = len(todo)
@@ -336,16 +339,80 @@ class _Run:
                 continue
             if self._obstacle(_path_of(row.sequence, row.image), {row.path}):
                 continue
+            if row.state == "fetched":  # new values for a file that is there
+                if self._digest(staged.path) == (row.sha256, row.size_bytes):
+                    self.ready.append((staged, self._part(staged.image), row))
+                else:
+                    Part(self.context.fs, staged.path).remove()
+                continue
             self.said[staged.image] = row.said
             made_of = self._row(staged, row.sequence, row.lat_deg, row.lon_deg)
             self.ready.append((staged, self._part(staged.image), made_of))
         self._keep()
 
+    def _move(self) -> None:
+        """Writes the places of the lists into files that were written with others."""
+        moved = as_written = 0
+        for part in self._pages():
+            for row in self.downloads.found(self.service.origin, self.size, part).values():
+                if self.obstacles.before(row.path or "") or not self._is_there(row):
+                    continue
+                as_written += self._is_raw(row) != self.options.raw
+                wanted = self.wanted[row.image]
+                is_new = (row.lat_deg, row.lon_deg) != (wanted.lat_deg, wanted.lon_deg)
+                if not is_new or math.isnan(wanted.lat_deg) or self._is_raw(row):
+                    continue
+                if self._moved(row, wanted):
+                    moved += 1
+                else:
+                    self.damaged.add(row.image)
+                if self.context.clock.monotonic_s() >= self.kept_s:
+                    self._keep()
+        self._keep()
+        notes = self.done.result.notes
+        if moved:
+            notes.append(
+                f"the lists have other places than before: written into {moved:,} files that were there"
+            )
+        if as_written:
+            how = "with place and time in them" if self.options.raw else "as they were served"
+            notes.append(
+                f"{as_written:,} files that were there stay {how}; name another folder with -o to have them the other way"
+            )
+
+    def _is_raw(self, row: Download) -> bool:
+        """Whether a file was left as it was served; of one that was made smaller nobody knows."""
+        if self.width_px is not None or row.message:
+            return self.options.raw
+        return row.sha256 == row.served_sha256
+
+    def _moved(self, row: Download, wanted: _Wanted) -> bool:
+        """Writes a new place into a file that is there; False where it is not what was written."""
+        image, path = image_of(row.said), f"{self.folder}/{row.path}"
+        served_bytes, served_sha256 = row.served_bytes, row.served_sha256
+        if image is None or served_bytes is None or served_sha256 is None:
+            return False
+        if self._digest(path) != (row.sha256, row.size_bytes):
+            return False
+        served = Fetched(served_bytes, served_sha256.hex(), 0)
+        place = place_of(image, wanted.lat_deg, wanted.lon_deg)
+        staged = stage(self.context.fs, path, self.parts, self.size, served, image, place, None, False)
+        digest, size_bytes = self._digest(staged.path)
+        new = dataclasses.replace(
+            row, lat_deg=wanted.lat_deg, lon_deg=wanted.lon_deg, sha256=digest, size_bytes=size_bytes
+        )
+        self.ready.append((staged, self._part(row.image), new))
+        return True
+
+    def _pages(self) -> Iterator[list[str]]:
+        """The images that are wanted, some at a time."""
+        ids = iter(self.wanted)
+        while part := list(islice(ids, _PAGE)):
+            yield part
+
     def _not_there(self) -> Iterator[str]:
         """The images that are wanted and do not lie in the folder."""
-        ids = list(self.wanted)
-        for at in range(0, len(ids), _PAGE):
-            part = ids[at : at + _PAGE]
+        for part in self._pages():
             known = self.downloads.found(self.service.origin, self.size, part)
             for id in part:
                 row = known[id]
@@ -358,7 +425,7 @@ class _Run:
 
     def _is_there(self, row: Download) -> bool:
         """Whether an image lies in the folder as it was written."""
-        if row.state != "fetched" or row.path is None:
+        if row.state != "fetched" or row.path is None or row.image in self.damaged:
             return False
         try:
             return self.context.fs.status(f"{self.folder}/{row.path}").size_bytes == row.size_bytes

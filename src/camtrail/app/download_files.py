@@ -98,6 +98,7 @@ def stage(
 
     Parameters
     ----------
+    part : the picture; or what was made of it before, into which other values are written
     width_px : of the picture that is wanted where the service has none of that width; it is made smaller
     raw : nothing is written into it
 
@@ -117,7 +118,7 @@ def stage(
                 whole = _told(whole, image, place)
             except SafetyRefusal as e:
                 note = e.message
-        made = Part(fs, part + _NEW)
+        made = Part(fs, path + _NEW)
         try:
             made.begin()
             for piece in _pieces(whole):
