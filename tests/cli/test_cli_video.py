@@ -125,7 +125,7 @@ def test_csv_prints_what_is_known_and_imports_nothing(run, folder, file):
         "GIVEN_NAME": f"CAM.2016-10-09T12:02:37.000.{sha1(video(0))}.mp4",
         "CREATED_ON": "2016-10-09T12:02:37.000", "DISCOVERED_ON": "", "UPLOADED_ON": "",
         "STATE": "registered", "REASON": "", "JOB_ID": "job/1", "SHARD_ID": "0", "SHA1": sha1(video(0)),
-        "HOOK": "my_hooks", "SERVICE": "",
+        "HOOK": "my_hooks", "SERVICE": str(file.path),
     }  # fmt: skip
     assert all(row["DISCOVERED_ON"].endswith("+00:00") and row["UPLOADED_ON"] for row in rows)
 
@@ -143,6 +143,16 @@ def test_regex_test_prints_what_names_tell(run, folder, file):
     names = run(folder, "--regex-test", "--json").json["names"]
     assert [n["camera"] for n in names] == ["CAM", "CAM", "CAM", None]
     assert not (folder / ".camtrail" / "import.sqlite").exists()
+
+
+def test_regex_test_shows_the_cameras_that_an_import_would_have(run, folder):
+    (folder / "clip.mp4").write_bytes(b"")
+    regex = r".*/(?P<camera>CAM)?.*?(?P<epoch>\d+)?\.mp4"
+    names = run(
+        folder, "--regex-test", "--json", "-r", regex, "--default-camera", "Z", "--camera_name_suffix", "_s"
+    ).json["names"]
+    assert {row["path"].rpartition("/")[2]: row["camera"] for row in names}["clip.mp4"] == "Z_s"
+    assert {row["camera"] for row in names} == {"Z_s", "CAM_s"}
 
 
 def test_regex_test_looks_at_twenty_and_says_when_there_is_none(run, folder, tmp_path):

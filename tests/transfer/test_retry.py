@@ -256,6 +256,16 @@ def test_a_harmless_call_is_made_until_it_succeeds():
     assert clock.slept[2] >= 20
 
 
+def test_people_hear_once_why_they_wait(caplog):
+    call = Flaky(*[Unreachable("the Box does not answer")] * 7)
+    assert (
+        patiently(call, clock=FakeClock(), random=Random(1), attempts=8, backoff=Backoff(first_s=4)) == "done"
+    )
+    assert [r.getMessage() for r in caplog.records] == [
+        "the Box does not answer; trying again, up to 8 times"
+    ]
+
+
 @pytest.mark.parametrize("error", [AuthError("no"), Rejected("no"), InputError("a", "no", retryable=True)])
 def test_what_cannot_change_is_not_asked_twice(error):
     call = Flaky(error)

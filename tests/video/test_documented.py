@@ -127,7 +127,7 @@ def test_check_looks_at_all_and_sends_nothing(videos, camio, camtrail):
         "  ok  clo",
     ]
     bad = camtrail(*documented(folder), "--check", "--json", env={**env, "CAMIO_OAUTH_TOKEN": "other"})
-    assert bad.code == 5 and bad.json["checks"][0]["ok"] is False
+    assert bad.code == 6 and bad.json["checks"][0]["ok"] is False
     assert box.received()["videos"] == box.received()["jobs"] == []
 
 

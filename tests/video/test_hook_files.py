@@ -12,7 +12,7 @@ from camtrail.app.video import rows_of
 from camtrail.catalog.imports import Imports
 from camtrail.core.errors import CamtrailError, SafetyRefusal, UsageError
 
-from .conftest import QUIET, TWO, codes, fill, name_of, outcomes, sha1, video
+from .conftest import QUIET, TWO, codes, fill, hook_file, name_of, outcomes, sha1, video
 
 DOCUMENTED = """
 def set_hook_data(data_dict):
@@ -324,6 +324,31 @@ def test_a_job_whose_id_is_a_number_is_one(hooks, imported):
     file = hooks(WITH_JOBS.replace('"j", "0"', "17, 0").replace('return "j"', "return 17"))
     done = imported(file)
     assert done.jobs == ["17"] and done.result.failures == []
+
+
+def test_jobs_are_registered_under_the_ids_that_the_hooks_gave(hooks, imported):
+    """A hook compares them with what it wrote into the records."""
+    given = WITH_JOBS.replace('"j", "0"', "7, unscheduled.index(r) // 2")
+    file = hooks(given.replace("len(jobs)", "sorted(map(list, jobs))"))
+    assert imported(file).result.failures == []
+    assert file.calls("registered") == [[[[7, 0], [7, 1]]]]
+
+
+def test_hooks_of_the_same_name_elsewhere_have_their_own_state(hooks, imported, tmp_path):
+    file = hooks(TWO + QUIET)
+    imported(file)
+    (tmp_path / "elsewhere").mkdir()
+    other = hook_file(tmp_path / "elsewhere", TWO + QUIET)
+    assert dict(imported(other).counts) == {"sent": 3}
+
+
+def test_the_job_of_this_run_is_told_last(hooks, imported, folder):
+    text = WITH_JOBS.replace('"j", "0"', 'job, "0"').replace('return "j"', "return job")
+    file = hooks(text.replace('trouble("assign")', 'job = "a" if is_switched("second") else "z"'))
+    assert imported(file).jobs == ["z"]
+    file.switch("second")
+    (folder / name_of(7)).write_bytes(video(7))
+    assert imported(file).jobs == ["z", "a"]
 
 
 # ---- hooks that cannot be used

@@ -14,6 +14,7 @@ import pytest
 
 from camtrail.app.camio_hook import CamioHook
 from camtrail.app.context import Context
+from camtrail.app.hook_data import HookData
 from camtrail.app.video import parsed, rows_of
 from camtrail.app.video_options import NameOptions
 from camtrail.services.camio.wire import local_camera_id
@@ -65,7 +66,7 @@ def test_the_documented_expressions_find_what_they_found(regex, expected, tmp_pa
         "nothing.mp4", "C3_Lo1-2-3.mp4.bak",
     ):  # fmt: skip
         (tmp_path / name).write_bytes(b"")
-    rows, warnings = parsed(str(tmp_path), NameOptions(regex=regex), Context())
+    rows, warnings = parsed(str(tmp_path), NameOptions(regex=regex), HookData({}, ()), Context())
     found = {p.file.entry.name: (p.name.camera, int(p.name.time_s)) for p in rows if p.name.camera}
     assert (found, warnings) == (expected, [])
 

@@ -103,6 +103,7 @@ class CamioHook(Hook):
         self._data: dict[str, Any] = {}
         self._open = ExitStack()
         self._client: Client | None = None
+        self._has_told_of_plans = False
         self._jobs: Jobs | None = None
         self._boxes: dict[str, Box] = {}
         self._storages: dict[str, Storage] = {}
@@ -303,7 +304,11 @@ class CamioHook(Hook):
     def _plan(self, camera: str) -> str:
         plan = self._setting(camera, "plan")
         if not plan:
-            log.warning("camera %s: no plan is given; PLUS is taken", shown(camera))
+            if not self._has_told_of_plans:
+                log.warning(
+                    "camera %s: no plan is given; PLUS is taken, for it and others like it", shown(camera)
+                )
+            self._has_told_of_plans = True
         return str(plan or "plus").upper()
 
     def _sizes_px(self, camera: str) -> dict[str, int]:

@@ -60,6 +60,7 @@ _UNTOLD = frozenset(
 _CALL_S = 120.0
 _JOBS_S = 3600.0
 _BYTES_PER_S = 1e6
+_MOST_NAMED = 10
 _PLANNED = 512  # records that are written down together
 
 
@@ -85,9 +86,9 @@ class Imported:
 
 
 def parsed(
-    folder: str, options: NameOptions, context: Context, most: int | None = None
+    folder: str, options: NameOptions, data: HookData, context: Context, most: int | None = None
 ) -> tuple[list[Parsed], list[str]]:
-    """What the names of a folder's videos say, and what is to be said of the regular expression.
+    """What an import would read out of the names of a folder's videos, and what is to be said of the regular expression.
 
     Raises
     ------
@@ -96,10 +97,10 @@ def parsed(
     UsageError
         The regular expression is none, or the zone.
     """
-    pattern, rule = compiled(options.regex), _rule(options, {})
+    pattern, rule = compiled(options.regex), _rule(options, data.cameras)
     found = walk(_space(folder, context), context)
     files = found.files if most is None else found.files[:most]
-    return [Parsed(f, parse(f.path, f.relative, pattern, rule)) for f in files], list(pattern.warnings)
+    return [Parsed(f, _name(f, pattern, rule)) for f in files], list(pattern.warnings)
 
 
 def storage_path(folder: str, options: ImportOptions, context: Context) -> str:
@@ -267,6 +268,7 @@ class _Import:
         self.cameras: dict[str, dict[str, Any] | Failure[str]] = {}
         self.stopped: Failure[str] | None = None
         self.lost = 0
+        self.is_typed = False  # hooks of the class form
         self.all_bytes = 0
         self.doubted = 0
 
@@ -278,8 +280,9 @@ class _Import:
             log.info("hooks: %s, sha256 %s", shown(spec.path), spec.sha256)
         info = self.hooks.start()
         self.hooks.set_hook_data(self.data.data)
-        self.origin = self.hooks.origin() or _origin(self.address)
+        self.origin = self.hooks.origin() or _origin(self.address, spec)
         self.done.has_jobs = "assign_job_ids" in info.functions
+        self.is_typed = info.is_api2
         self.service = self.imports.service(spec.name, self.origin)
         self.known = self.imports.videos(self.service)
 
@@ -300,20 +303,18 @@ class _Import:
         walked = walk(self.space, self.context)
         self.result.failures += walked.failures
         self.result.notes += walked.notes
-        options = self.options.names
-        rule = _rule(options, self.data.cameras)
+        rule = _rule(self.options.names, self.data.cameras)
         found: list[Found] = []
         problems: Counter[str] = Counter()
         for file in walked.files:
-            name = parse(file.path, file.relative, self.pattern, rule)
-            if not name.camera and options.default_camera:
-                name = name.of_camera(options.default_camera)
+            name = _name(file, self.pattern, rule)
             if not name.camera:
                 hint = "give --default-camera NAME, or another --regex; --regex-test shows what it finds"
-                self._failed(file, Failure(file.typed, "name", "its name tells no camera", hint))
+                why = ": ".join(("its name tells no camera", *name.problems))
+                self._failed(file, Failure(file.typed, "name", why, hint))
                 continue
             problems.update(name.problems)
-            found.append(Found(file, name.of_camera(name.camera + options.camera_name_suffix)))
+            found.append(Found(file, name))
         for problem, count in problems.items():
             self.result.notes.append(f"{count:,} video{'' if count == 1 else 's'}: {problem}")
         return found
@@ -363,7 +364,6 @@ class _Import:
         self.typed[key] = file.typed
         if stored is not None and stored.state in _IMPORTED:
             self.first[key] = stored.record
-            self._jobs_of([stored.record])
             self._told_of(file, "sent before", "", key=key, job_id=stored.record.get("job_id"))
             return None
         record = self._record(read)
@@ -390,7 +390,8 @@ class _Import:
             elif self.options.names.allow_mtime:
                 time_s, source = content.mtime_ns / 1e9, "mtime"
         if time_s is None:
-            hint = "give --timezone ZONE for wall-clock times, another --regex, or --allow-mtime"
+            zone = "give --timezone ZONE for wall-clock times, or --dst-fold for hours that occur twice"
+            hint = zone if name.blocks else "give another --regex, or --allow-mtime for the file's own date"
             why = "; ".join(name.problems) or "neither its name nor the video tells when it was taken"
             self._failed(file, Failure(file.typed, "time", why, hint))
             return None
@@ -516,9 +517,8 @@ class _Import:
             self._stop(failure_of("job", e))
             return
         self._changed(answer.changed)
-        if answer.job_id is None and new:
-            log.warning("the hooks named no job for %d videos", len(new))
-        self._jobs_of(r for r in ready)
+        if answer.job_id is None and new and not self.is_typed:
+            log.warning("the hooks named no job for %d video%s", len(new), "" if len(new) == 1 else "s")
 
     def _send(self, records: Iterable[dict[str, Any]]) -> None:
         sent_bytes = 0
@@ -554,7 +554,7 @@ class _Import:
         if not posted.ok:
             self._keep(changed)
             failure = Failure(
-                typed, "hook", "the hooks could not post it", "their log says why; run again", True
+                typed, "hook", "the hooks could not post it", "-v shows what they say; run again", True
             )
             self._lost_video(stored.record, failure)
             return
@@ -570,16 +570,17 @@ class _Import:
 
     def _register(self) -> None:
         """Tells every job that has all it will get that it is complete."""
-        waiting = {
-            (str(s.record["job_id"]), str(s.record.get("shard_id")))
+        waiting = {  # as the hooks put them
+            repr(pair): pair
             for s in self.known.values()
             if s.record.get("job_id") and s.state == "uploaded"
+            for pair in [(s.record["job_id"], s.record.get("shard_id"))]
         }
         if not waiting or (self.stopped is not None and self.stopped.exit_code == 6):
             return
         try:
             records = {key: stored.record for key, stored in self.known.items()}
-            answer = self.hooks.register_jobs(sorted(waiting), _JOBS_S, records)
+            answer = self.hooks.register_jobs([waiting[k] for k in sorted(waiting)], _JOBS_S, records)
         except CamtrailError as e:
             self._changed(self.hooks.changes())
             self._stop(failure_of("job", e))
@@ -600,13 +601,14 @@ class _Import:
         for row in rows:
             row.state = "registered"
         self._keep(rows)
-        self._jobs_of(s.record for s in rows)
 
-    def _jobs_of(self, records: Iterable[Mapping[str, Any]]) -> None:
-        for record in records:
-            job = record.get("job_id")
-            if job and str(job) not in self.done.jobs:
-                self.done.jobs.append(str(job))
+    def _jobs(self) -> list[str]:
+        """The jobs of this run's videos; the one that it made comes last."""
+        found: dict[str, bool] = {}
+        for key, record in self.first.items():
+            if job := self.known[key].record.get("job_id"):
+                found[str(job)] = found.get(str(job), False) or record.get("discovered_on") == self.started
+        return sorted(found, key=lambda job: found[job])
 
     def _changed(self, changed: Mapping[str, dict[str, Any]]) -> None:
         """Keeps what the hooks wrote into records."""
@@ -691,6 +693,14 @@ class _Import:
 
     def _told(self) -> None:
         self.done.videos.sort(key=lambda v: v["path"])
+        self.done.jobs = self._jobs()
+        twice = [v for v in self.done.videos if v["outcome"] == "duplicate"]
+        for v in twice[:_MOST_NAMED]:
+            self.result.notes.append(f"{v['path']}: {v['reason']}")
+        if len(twice) > _MOST_NAMED:
+            self.result.notes.append(
+                f"{len(twice) - _MOST_NAMED:,} more have the content of another one; --json lists all"
+            )
         counts = self.done.counts
         self.done.counts = Counter({o: counts[o] for o in OUTCOMES if counts[o]})
         if self.doubted:
@@ -705,12 +715,19 @@ class _Import:
             )
 
 
+def _name(file: VideoFile, pattern: Pattern, rule: ClockRule) -> Name:
+    """What a video's name tells, with the camera that it then belongs to."""
+    name = parse(file.path, file.relative, pattern, rule)
+    camera = name.camera or rule.default_camera
+    return name.of_camera(camera + rule.camera_name_suffix) if camera else name
+
+
 def _may_be_there(stored: Stored) -> bool:
     """Whether a service may have a video of which nobody wrote down that it arrived."""
     return stored.state in (IN_DOUBT, "failed") or bool(stored.record.get("in_doubt"))
 
 
-def _origin(address: tuple[str | None, str | None]) -> str:
-    """What a service is known by whose hooks name none: where they send to."""
+def _origin(address: tuple[str | None, str | None], spec: HookSpec) -> str:
+    """What a service is known by whose hooks name none: where they send to, and which file they are."""
     host, port = address
-    return f"{host or ''}:{port}" if port else host or ""
+    return f"{host or ''}{f':{port}' if port else ''} {spec.path or ''}".strip()

@@ -170,7 +170,9 @@ def _tested(run: Run, folder: str, options: ImportOptions) -> int:
     """What the regular expression makes of the first videos."""
     from camtrail.app import video as app
 
-    rows, warnings = app.parsed(folder, options.names, run.context, _TESTED)
+    rows, warnings = app.parsed(
+        folder, options.names, app.data_of(options.box, run.context), run.context, _TESTED
+    )
     for warning in warnings:
         click.echo(f"camtrail: warning: {warning}", err=True)
     run.end()
@@ -221,7 +223,8 @@ def _checked(run: Run, checks: list[Any]) -> int:
             click.echo(f"{'ok' if c.ok else 'NO':>4}  {c.name}: {shown(c.message)}")
         if not checks:
             click.echo("the hooks are fine; they have no check of their own")
-    return 0 if all(c.ok for c in checks) else 5
+    failed = {c.name for c in checks if not c.ok}
+    return 6 if "token" in failed else 5 if failed else 0
 
 
 def _said(run: Run, done: Imported, options: ImportOptions) -> None:

@@ -531,7 +531,7 @@ class _Calls:
         """(whether they were told, changed records)."""
         api = self._api
         self._db.know(records)
-        return [api.register_jobs([(job, shard) for job, shard in jobs]), self._db.changed()]
+        return [api.register_jobs([(_hashable(j), _hashable(s)) for j, s in jobs]), self._db.changed()]
 
     def changes(self) -> dict[str, Record]:
         """Records that differ from what the parent knows."""
@@ -542,6 +542,11 @@ class _Calls:
         """(name, ok, message) of each check."""
         answer = self._api.check(host, port)
         return [_triple(v) for v in answer] if isinstance(answer, Iterable) else answer
+
+
+def _hashable(value: Any) -> Any:
+    """An id as it may stand in a set."""
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
 
 
 def _triple(item: Any) -> Any:

@@ -502,7 +502,7 @@ class Hooks:
 
     def register_jobs(
         self,
-        jobs: Sequence[tuple[str, str]],
+        jobs: Sequence[tuple[Any, Any]],
         timeout_s: float,
         records: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Registered:
@@ -510,7 +510,7 @@ class Hooks:
 
         Parameters
         ----------
-        jobs : (job_id, shard_id)
+        jobs : (job_id, shard_id), as the hooks put them into records
         records : every video as it is known by now, by key; None where nothing but what the hooks did has changed
         """
         self._records.update(records or {})

@@ -48,6 +48,7 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT_S = 300.0  # whatever a service asks for at once
 SHORTEST_QUOTA_S = 10.0  # where it names no time
 _MOST_SAID = 200
+_SILENT_S = 2.0  # that attempts may take in all before people are told why they wait
 _AUTH_CODE = 190
 _RUN_AGAIN = "run again later; what was done is kept"
 
@@ -209,7 +210,7 @@ def patiently(
     CamtrailError
         That of the last attempt, or the first that trying again cannot help.
     """
-    attempt, paused_s = 0, 0.0
+    attempt, paused_s, waited_s = 0, 0.0, 0.0
     while True:
         try:
             return call()
@@ -227,4 +228,7 @@ def patiently(
                 wait_s = max(wait_s, asked_s)
                 if asked_s > SHORTEST_QUOTA_S:
                     log.warning("the service asks for a pause of %.0f s", asked_s)
+            if waited_s < _SILENT_S <= waited_s + wait_s:
+                log.warning("%s; trying again, up to %d times", e.message, attempts)
+            waited_s += wait_s
         clock.sleep(wait_s)
