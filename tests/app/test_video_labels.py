@@ -125,6 +125,14 @@ class TestTrouble:
         cloud.page = 2
         return cloud
 
+    def test_a_page_without_pictures_is_not_the_end(self, fetch):
+        empty = '{"result":{"more_results":true,"latest_date_considered":"%s","buckets":[]}}'
+        with self.cloud() as cloud:
+            whole = seen(fetch(cloud))
+            page = empty % cloud.images[0]["date_created"]
+            cloud.set_faults([f"json={page},path=/api/search,nth=1"])
+            assert seen(fetch(cloud)) == whole != []
+
     @pytest.mark.parametrize(
         ("fault", "code"), [("status=500", 5), ("status=401", 6), ("html", 5), ("status=400", 3)]
     )

@@ -60,6 +60,7 @@ log = logging.getLogger(__name__)
 
 _BEFORE, _AFTER = timedelta(seconds=1), timedelta(seconds=10)  # around a job's time, for clocks that round
 _PAGE = 100
+_MOST_EMPTY = 1000  # pages without a picture in a row: nothing comes any more
 _MOST_LIST_BYTES = 1 << 20
 _MARKS = {
     "json": b'"job_id"', "csv": b"job_id,timestamp,camera_name", "xml": b"<bookmarks ", "list": b'"item_count"',
@@ -325,6 +326,7 @@ class _Pages:
         """
         at, date = self._start, _stamp(self._start)
         is_first = True
+        empty = 0  # pages in a row
         while True:
             try:
                 page = patiently(
@@ -341,7 +343,8 @@ class _Pages:
             for image in page.images:
                 self.images.setdefault(image.id or f"{image.date} {image.source} {len(self.images)}", image)
             seen = utc_of(page.latest_considered)
-            if not page.more or not page.images or seen is None or seen <= at:
+            empty = 0 if page.images else empty + 1
+            if not page.more or seen is None or seen <= at or empty >= _MOST_EMPTY:
                 return None
             if self._end is not None:
                 context.progress(

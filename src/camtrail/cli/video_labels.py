@@ -90,13 +90,14 @@ def labels(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
     if is_piped and run.json:
         raise UsageError("--json and - both want standard output", "give a file for one of them")
     app.check_outputs(outputs, options.force, run.context)
-    own = app.own_videos(job_id, options, _server(values), run.context)
+    server_url = _server(values)
+    own = app.own_videos(job_id, options, server_url, run.context)
 
     def say(text: str) -> None:
         if not run.quiet:
             click.echo(f"camtrail: {text}", err=True)
 
-    with _client(run, values) as client:
+    with _client(run, values, server_url) as client:
         done = app.labels(job_id, options, client, run.context, own=own, say=say)
     app.write(done, outputs, options, run.context)
     run.end()
@@ -151,12 +152,12 @@ def _listed(run: Run, command: str, values: dict[str, Any], out: str, force: boo
 
 
 @contextmanager
-def _client(run: Run, values: dict[str, Any]) -> Iterator[Client]:
-    """The service that options and environment name."""
+def _client(run: Run, values: dict[str, Any], server_url: str = "") -> Iterator[Client]:
+    """The service at an address, or the one that options and environment name."""
     from camtrail.app.camio_service import connected, token_of
 
     token = token_of(values["access_token"] or "", os.environ.get("CAMIO_OAUTH_TOKEN", ""))
-    with connected(_server(values), token, run.context.clock) as client:
+    with connected(server_url or _server(values), token, run.context.clock) as client:
         yield client
 
 

@@ -831,6 +831,18 @@ class TestReplay:
         assert found == {"A": sorted(["red", sha1(b"A")]), "B": sorted(["blue", sha1(b"B")])}
         assert client.found(num_results="1") == client.found()
 
+    def test_two_videos_at_one_moment_keep_their_own_labels(self, make, tmp_path):
+        split = {
+            n: {"labels": [c], "source": {"hash": sha1(n.encode())}} for n, c in (("A", "red"), ("B", "blue"))
+        }
+        entry = {"by_camera": split, "source": {"hash": sha1(b"A")}, "labels": ["blue", "red"]}
+        client = self.client(make, tmp_path, {"labels": {"2016-10-09T12:02:40.000-0000": entry}})
+        for name in "AB":
+            client.content(name.encode(), client.register(name))
+        client.box.advance(5)
+        found = {b["source"]: b["labels"] for b in client.found()}
+        assert found == {"A": sorted(["red", sha1(b"A")]), "B": sorted(["blue", sha1(b"B")])}
+
     def test_a_video_covers_as_much_as_it_runs(self, make, tmp_path):
         data = footage(seconds=100)
         assert len(data) > 2 << 20

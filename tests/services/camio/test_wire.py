@@ -130,6 +130,18 @@ class TestAnswers:
         assert (found.source, found.labels, found.event_id) == ("front", ("a", ""), "7")
         assert not page.more and page.latest_considered is None
 
+    def test_the_video_that_an_event_was_cut_from_is_that_of_its_pictures(self):
+        sha1 = "0123456789" * 4
+        image = {"id": "i", "date_created": "2016-10-09T05:02:42.081-0000", "labels": ["_ml_human"]}
+        bucket = {
+            "bucket_id": "b",
+            "source": "front",
+            "labels": [sha1, "_ml_human", "_other"],
+            "images": [image],
+        }
+        (found,) = wire.search_in(answer({"result": {"buckets": [bucket]}})).images
+        assert found.labels == ("_ml_human", sha1)
+
     @pytest.mark.parametrize("reader", READERS)
     @given(value=json_values)
     def test_any_json_is_read_or_refused(self, reader, value):

@@ -224,24 +224,25 @@ def _entries(document: Any) -> Iterator[tuple[Bookmark, frozenset[str]]]:
         ms = milliseconds(date)
         if ms is None or not isinstance(entry, dict):
             continue
-        for camera, labels in _by_camera(entry):
-            source = entry.get("source")
+        for camera, labels, source in _by_camera(entry):
             named = source.get("hash") if isinstance(source, dict) else None
             hashes = frozenset(t for t in (*labels, named) if isinstance(t, str) and HASH.fullmatch(t))
             yield Bookmark(ms, camera, labels), hashes
 
 
-def _by_camera(entry: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _by_camera(entry: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...], Any]]:
+    """Camera, labels and source of each part of an entry."""
     split, several, single = (entry.get(key) for key in ("by_camera", "cameras", "camera"))
     if isinstance(split, dict) and split:
         for name, part in split.items():
-            yield name, _texts(part.get("labels") if isinstance(part, dict) else None)
+            own = part if isinstance(part, dict) else {}
+            yield name, _texts(own.get("labels")), own.get("source")
         return
     names = list(several) if isinstance(several, dict) else []
     if not names and isinstance(single, dict) and isinstance(single.get("name"), str):
         names = [single["name"]]
     for name in names or [""]:
-        yield name, _texts(entry.get("labels"))
+        yield name, _texts(entry.get("labels")), entry.get("source")
 
 
 def _texts(value: Any) -> tuple[str, ...]:

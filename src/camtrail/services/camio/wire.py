@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -61,6 +62,7 @@ IMAGE_KEYS = (
 _MEGA = 1_000_000
 _WIRE_LETTERS = 23  # of YYYY-MM-DDTHH:MM:SS.mmm
 _LOGIN = "if this network has a login page, log in there and run again"
+_SHA1 = re.compile(r"[0-9a-f]{40}")
 _LATER = "run again later; what was done is kept"
 
 
@@ -267,11 +269,10 @@ def search_in(answer: Answer) -> SearchPage:
     for bucket in _as_list(result.get("buckets"), "the events"):
         event = _as_object(bucket, "an event")
         event_id = event.get("bucket_id")
+        sources = [t for t in _texts(event.get("labels")) if _SHA1.fullmatch(t)]  # what an event was cut from
         for value in _as_list(event.get("images") or [], "the pictures of an event"):
             one = _as_object(value, "a picture")
-            labels = [
-                label for label in _as_list(one.get("labels") or [], "labels") if isinstance(label, str)
-            ]
+            labels = dict.fromkeys((*_texts(one.get("labels")), *sources))
             date = _text(one, "date_created", "a picture")
             images.append(
                 Image(
@@ -289,6 +290,11 @@ def search_in(answer: Answer) -> SearchPage:
         result.get("more_results") is True,
         latest if isinstance(latest, str) and latest else None,
     )
+
+
+def _texts(value: Any) -> list[str]:
+    """The texts of a list of labels. Raises BadAnswer for what is no list."""
+    return [label for label in _as_list(value or [], "labels") if isinstance(label, str)]
 
 
 def _job(value: dict[str, Any]) -> Job:
