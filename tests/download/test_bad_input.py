@@ -81,6 +81,22 @@ def test_a_sequence_that_is_not_there(box: MapillarySandbox, tmp_path: Path) -> 
     )  # fmt: skip
 
 
+def test_a_sequence_of_a_list_that_is_not_there_is_not_said_to_be_no_file(
+    box: MapillarySandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "list.txt").write_text("No-such-sequence\n")
+    for names, is_typed in ((tmp_path / "list.txt", False), ("No-such-sequence", True)):
+        (failure,) = Run(box).lists(names, tmp_path / "out").failures
+        assert failure.hint.startswith("check the id") and ("file or folder" in failure.hint) == is_typed
+
+
+def test_look_ups_that_fail_alike_are_one_failure(box: MapillarySandbox, lists: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("\n".join([*ids_of(0, 50), *ids_of(1, 30)]))
+    box.set_faults(["status=422,origin=api"])
+    (failure,) = Run(box).lists(tmp_path / "list.txt", tmp_path / "out").failures
+    assert failure.item == "80 images" and "50" not in failure.message
+
+
 def test_a_sequence_that_cannot_be_asked_for_does_not_stop_the_others(
     box: MapillarySandbox, one_list: Path, tmp_path: Path
 ) -> None:

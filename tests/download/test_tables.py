@@ -116,6 +116,27 @@ def test_sequences_have_their_way(full: Path) -> None:
         assert int(row["panoramas"]) == sum(m["is_pano"] == "true" for m in of)
 
 
+def test_a_whole_sequence_has_its_way_whatever_was_fetched_before(
+    box: MapillarySandbox, tmp_path: Path
+) -> None:
+    run, ids = Run(box), ids_of(0, 50)
+    assert run.lists(sequence_of(0), tmp_path / "fresh", picture_size="320").code == 0
+    (tmp_path / "before.txt").write_text("\n".join([ids[40], ids[3], ids[20]]))
+    run.lists(tmp_path / "before.txt", tmp_path / "out", picture_size="320")
+    for names in (sequence_of(0), [str(tmp_path / "before.txt"), sequence_of(0)]):
+        assert run.lists(names, tmp_path / "out", picture_size="320").code == 0
+        (usual,), (row,) = (rows_of(tmp_path / name, "sequences.csv") for name in ("fresh", "out"))
+        assert row == usual and row["lines"] == "50" and float(row["covered_km"]) > 0.1
+
+
+def test_what_is_no_panorama_in_a_whole_sequence_is_named(
+    box: MapillarySandbox, lists: Path, tmp_path: Path
+) -> None:
+    listed = Run(box).lists(lists, tmp_path / "listed", picture_size="320")
+    whole = Run(box).lists([sequence_of(k) for k in range(4)], tmp_path / "whole", picture_size="320")
+    assert len(whole.notes) == 1 and whole.notes == listed.notes
+
+
 def test_what_is_no_panorama_among_panoramas_is_named(
     box: MapillarySandbox, lists: Path, tmp_path: Path
 ) -> None:

@@ -162,7 +162,8 @@ def download_sequences(
         ]
         known = {w.image for w in wanted}
         for sequence in lists.whole.tolist():
-            ids = run.images_of(sequence)
+            ids = run.images_of(sequence, is_typed=sequence in names)
+            run.done.whole[sequence] = ids
             wanted += [_Wanted(i, sequence, math.nan, math.nan) for i in ids if i not in known]
             known.update(ids)
         run.fetch(wanted)
@@ -286,8 +287,11 @@ class _Run:
             most_wait_s=self.options.max_wait_s,
         )  # fmt: skip
 
-    def images_of(self, sequence: str) -> list[str]:
-        """The images of a sequence; none, and a failure of the run, where the service gives none."""
+    def images_of(self, sequence: str, is_typed: bool) -> list[str]:
+        """The images of a sequence; none, and a failure of the run, where the service gives none.
+
+        `is_typed`: what was meant may have been a file.
+        """
         item = f"sequence {sequence}"
         try:
             ids = self.asked(partial(self.service.client.image_ids, sequence))
@@ -295,8 +299,8 @@ class _Run:
             self.done.result.failures.append(failure_of(item, e))
             return []
         if not ids:
-            hint = "check the id; there is no file or folder of this name either"
-            self._fail(item, "unknown", "the service knows no such sequence", hint)
+            hint = "; there is no file or folder of this name either" if is_typed else ""
+            self._fail(item, "unknown", "the service knows no such sequence", f"check the id{hint}")
         return ids
 
     def _fail(self, item: str, code: str, message: str, hint: str = "") -> None:

@@ -42,6 +42,7 @@ class Downloaded:
         default_factory=Counter
     )  # fetched, there_before, unknown, failed: those that there are
     lists: IdList | None = None
+    whole: dict[str, list[str]] = field(default_factory=dict)  # the images of whole sequences, in their order
     size_bytes: int = 0  # of the pictures that were fetched
 
 

@@ -113,8 +113,8 @@ def write_tables(done: Downloaded, downloads: Downloads, origin: str, context: C
         known = {row.image: _known(row) for row in downloads.rows(origin, done.size)}
         if len(done.lists.database):
             _put(done, "pairs.csv", _PAIRS, _pairs(done.lists, known), context)
-        _put(done, "sequences.csv", _SEQUENCES, _sequences(done.lists, known), context)
-        done.result.notes += _flat(done.lists, known)
+        _put(done, "sequences.csv", _SEQUENCES, _sequences(done, done.lists, known), context)
+        done.result.notes += _flat(done, done.lists, known)
 
 
 def _clear(folder: str, context: Context) -> None:
@@ -227,12 +227,15 @@ def _pairs(lists: IdList, known: Mapping[str, _Known]) -> Iterator[Sequence[Any]
         )  # fmt: skip
 
 
-def _sequences(lists: IdList, known: Mapping[str, _Known]) -> Iterator[Sequence[Any]]:
-    """Each sequence of the lists, in their order: its lines, images and way."""
-    whole = set(lists.whole.tolist())
-    ids = lists.image[lists.row].tolist()
-    listed = set(ids)
-    ids += [id for id, k in known.items() if k.sequence in whole and id not in listed]
+def _sequences(done: Downloaded, lists: IdList, known: Mapping[str, _Known]) -> Iterator[Sequence[Any]]:
+    """Each sequence of the lists, in their order: its lines, images and way.
+
+    The lines of a whole sequence are its images, in the order that the service has.
+    """
+    listed = lists.image[lists.row].tolist()
+    whole = [id for ids in done.whole.values() for id in ids]
+    in_whole = set(whole)
+    ids = [id for id in listed if id not in in_whole] + whole
     lines = [known[id] for id in ids]
     labels = {name: i for i, name in enumerate(dict.fromkeys(k.sequence for k in lines))}
     numbers = {id: i for i, id in enumerate(dict.fromkeys(ids))}
@@ -251,9 +254,10 @@ def _sequences(lists: IdList, known: Mapping[str, _Known]) -> Iterator[Sequence[
         )  # fmt: skip
 
 
-def _flat(lists: IdList, known: Mapping[str, _Known]) -> list[str]:
+def _flat(done: Downloaded, lists: IdList, known: Mapping[str, _Known]) -> list[str]:
     """Names the images that are no panoramas in sequences of which most are."""
-    said = {id: k for id in lists.image.tolist() if (k := known[id]).is_pano is not None}
+    ids = chain(lists.image.tolist(), *done.whole.values())
+    said = {id: k for id in ids if (k := known[id]).is_pano is not None}
     images = Counter(k.sequence for k in said.values())
     panoramas = Counter(k.sequence for k in said.values() if k.is_pano)
     flat = [id for id, k in said.items() if not k.is_pano and 2 * panoramas[k.sequence] > images[k.sequence]]

@@ -142,7 +142,7 @@ class Client:
         listed = ",".join(quote(name, safe="") for name in names)
         url = f"{self._endpoints.graph}/?ids={listed}&fields={images.fields(size)}"
         try:
-            answer = self._listed(url, f"{len(names)} images")
+            answer = self._listed(url, "a look-up of images")
         except Gone:
             if len(names) == 1:
                 return {}
