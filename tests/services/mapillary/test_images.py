@@ -285,6 +285,19 @@ class TestErrors:
         assert box.requests()[-1].authorization
 
 
+@pytest.mark.parametrize(
+    "body", [{"data": []}, {"error": {}}, {"1": {"id": "1"}, "error": {}}, {"3": {"id": "3"}}]
+)
+def test_an_answer_about_something_else_makes_no_image_unknown(body):
+    with pytest.raises(BadAnswer, match="in place of the images asked for"):
+        said(CALLS["images"], json_reply(body))
+
+
+def test_an_answer_without_any_image_is_one():
+    found, _ = said(CALLS["images"], json_reply({}))
+    assert found == {}
+
+
 class TestValues:
     ROW = {  # noqa: RUF012 - not changed
         "id": "17",

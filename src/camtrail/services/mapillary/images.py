@@ -81,13 +81,12 @@ def fields(size: str) -> str:
 
 
 def images_by_id(answer: Answer, ids: frozenset[str], size: str) -> dict[str, Image]:
-    """Those of the images asked for that an answer has. Raises BadAnswer."""
+    """Those of the images asked for that an answer has. Raises BadAnswer, also where it speaks of something else."""
     value = _object(answer)
-    found = {}
-    for key in value.keys() & ids:
-        if isinstance(value[key], dict):
-            found[key] = _image(value[key], size, key)
-    return found
+    if other := value.keys() - ids:
+        what = shown(min(other))[:64]
+        raise BadAnswer(f"the service answers with {what!r} in place of the images asked for", _LATER)
+    return {key: _image(row, size, key) for key, row in value.items() if isinstance(row, dict)}
 
 
 def image_of(answer: Answer, id: str, size: str) -> Image:
