@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from camtrail.app.context import Context
@@ -26,6 +27,10 @@ __all__ = ["ReportOptions", "check_page", "report", "write"]
 
 _MOST_THUMBNAILS = 500  # of some 9 kB each; beyond that the page would be slow to open
 _MOST_BYTES = 9_000_000  # of all thumbnails: the page is a third larger
+_MOST_OWN_BYTES = _MOST_BYTES // _MOST_THUMBNAILS  # where the file's own thumbnail is larger, one is made
+_SIDE_PX, _QUALITY = 160, 70  # of those that are made: some 5 kB
+_THREADS = min(os.cpu_count() or 1, 8)
+_GROUP = 16  # pictures between two words about how far it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,17 +119,36 @@ def _recordings(found: Sequence[Feed]) -> list[Recording]:
 
 def _thumbnails(found: Sequence[Item], context: Context) -> dict[str, bytes]:
     """Those of the first photos, as many as leave the page small enough to open at once."""
+    seen = [item for item in found if item.outcome not in ("unreadable", "unsupported")]
     made: dict[str, bytes] = {}
     room = _MOST_BYTES
-    for item in found:
-        if item.outcome in ("unreadable", "unsupported"):
-            continue
-        try:
-            with context.fs.source(item.file, item.size_bytes) as source:
-                data = thumbnail(source)
-        except UnreadableFile:  # it went away meanwhile; the page can do without
-            continue
-        if data is not None and len(data) <= room:
-            made[item.file] = data
-            room -= len(data)
+    threads = ThreadPoolExecutor(_THREADS)
+    try:
+        answers = threads.map(lambda item: _small(item, context), seen)
+        for done, (item, data) in enumerate(zip(seen, answers), 1):
+            if done % _GROUP == 0 or done == len(seen):
+                context.progress("thumbnails", done, len(seen))
+            if data is not None and len(data) <= room:
+                made[item.file] = data
+                room -= len(data)
+    finally:
+        threads.shutdown(cancel_futures=True)  # who interrupts does not wait for the others
     return made
+
+
+def _small(item: Item, context: Context) -> bytes | None:
+    """The thumbnail inside the file, else one that is made as the picture is stored; None where there is no picture."""
+    from camtrail.vision.decode import decode
+    from camtrail.vision.encode import jpeg_of
+
+    own = None
+    try:
+        with context.fs.source(item.file, item.size_bytes) as source:
+            own = thumbnail(source)
+            if own is not None and len(own) <= _MOST_OWN_BYTES:
+                return own
+            return jpeg_of(decode(source, _SIDE_PX, orientation=1).pixels, _QUALITY)
+    except (
+        UnreadableFile
+    ):  # damaged, of a kind that is not decoded, or gone meanwhile; the page can do without
+        return own

@@ -85,7 +85,7 @@ def report(
     items : all photos
     notes : what else is to be said, one line each
     page_path : absolute path that the page will have; photos are linked relative to its folder. None: no links
-    thumbnails : JPEG of a photo by its `file`; the others show the photo itself, by its link
+    thumbnails : JPEG of a photo by its `file`, as the sensor saw it; the others show the photo itself, by its link
     recordings : tracks that are drawn beside the photos
     max_gap_s : longest time between two fixes of a track that is no gap
     tiles : address of online map tiles, which the reader may turn on, see `tile_origin`; empty: none
@@ -243,7 +243,7 @@ def _map(items: Sequence[Item], folder: str | None, thumbnails: Mapping[str, byt
     yield element("div", id="bench", hidden=True)
     said = [] if placed else ["No photo has a place."]
     if folder is not None and any(_is_picture(item) and item.file not in thumbnails for item in items):
-        less = "Pictures" if not thumbnails else "Pictures without a thumbnail of their own"
+        less = "Pictures" if not thumbnails else "Pictures that are not inside of this page"
         said.append(f"{less} are shown from the photos themselves: this page needs them where they are now.")
     if said:
         yield element("p", " ".join(said), class_="quiet")
@@ -382,7 +382,7 @@ def _thumbnail(item: Item, row: int, thumbnails: Mapping[str, bytes]) -> Part:
     jpeg = thumbnails.get(item.file)
     if jpeg is None:
         return ""
-    # A thumbnail inside EXIF is stored as the sensor saw it and has no orientation of its own.
+    # It is stored as the sensor saw it, as one inside EXIF is, and has no orientation of its own.
     turn = f" o{item.orientation:.0f}" if 2 <= item.orientation <= 8 else ""
     picture = image(jpeg, f"Thumbnail of {item.path.rpartition('/')[2]}", f"thumb{turn}")
     return element("div", picture, id=f"picture-{row}")  # the list and the map show it, too
