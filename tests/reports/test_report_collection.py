@@ -89,6 +89,58 @@ def test_every_photo_is_named_and_the_counts_are_right(make, read) -> None:
     assert found == {i.path: i.outcome.replace("_", " ") for i in items}
 
 
+def rows(seen) -> dict[str, list[str]]:
+    """Rows of the tables that say what to do, by the photo's name."""
+    texts = [t for tag, t in seen.texts if tag in ("a", "th", "td", "code", "caption")]
+    return {t: texts[i + 1 : i + 4] for i, t in reversed(list(enumerate(texts))) if t.endswith(".jpg")}
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("the picture has no end, the file is cut off: copy it again", "Copy it again from the card"),
+        ("its own GPS time is 2 h old (a stale fix)", "its place may be that of another time"),
+        ("its clock is 34 s slow against GPS time", "Check its time"),
+        ("its position has no N/S or E/W letter", "Check its place and time before you rely on them"),
+    ],
+)
+def test_what_is_odd_about_a_located_photo_is_told(make, read, reason, advice) -> None:
+    seen = read(of([make(path="odd.jpg", reason=reason), make(path="plain.jpg")]))
+    assert rows(seen)["odd.jpg"][0] == reason and advice in "".join(rows(seen)["odd.jpg"][1:])
+    assert "1 photo is located, with something odd about it" in seen.text
+    assert "Every photo has its place and time." in seen.text
+    photos = seen.data["report"]["photos"]
+    assert photos["why"] == [reason, ""] and photos["advice"][1] == "" and advice in photos["advice"][0]
+    assert "#warnings" in [a["href"] for a in seen.all("a")]
+
+
+def test_where_nothing_is_odd_there_are_no_warnings(make, read) -> None:
+    seen = read(of([make(path="a.jpg"), lost(make, path="b.jpg", reason="nothing")]))
+    assert "Warnings" not in seen.text and "#warnings" not in [a["href"] for a in seen.all("a")]
+
+
+def test_many_warnings_end_somewhere_and_say_so(make, read) -> None:
+    seen = read(of([make(path=f"{i}.jpg", reason="a stale fix") for i in range(300)]))
+    assert "300 photos are located, with something odd about them; the first 200" in seen.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "why", "advice"),
+    [
+        ({"outcome": "no_time", "reason": "has a place and no capture time"}, None, "camtrail dates"),
+        ({"outcome": "no_place", "reason": "the EXIF's GPS directory is cut off; its EXIF has no position"}, None, "Copy it again"),
+        ({"outcome": "no_place", "reason": "its EXIF has no position"}, None, "Give a track"),
+        ({"outcome": "unsupported", "message": "is a video", "hint": "it was left alone", "reason": "is a video; it was left alone"},
+         "is a video", "it was left alone"),
+    ],
+)  # fmt: skip
+def test_reasons_and_advice_fit_each_other(make, read, changes, why, advice) -> None:
+    seen = read(of([make(path="a.jpg", **changes)]))
+    photos = seen.data["report"]["photos"]
+    assert photos["why"] == [why or changes["reason"]]
+    assert advice in photos["advice"][0]
+
+
 def test_nothing(read) -> None:
     seen = read(of([]))
     assert "No photo has a place." in seen.text and "There are no photos." in seen.text

@@ -42,7 +42,10 @@ _MEANING = {
         "no place in the file or in any source",
         "Give a track that was recorded at that time (--track FILE).",
     ),
-    "no_time": ("no capture time", "Set the date of the photo, or give its place by file name."),
+    "no_time": (
+        "no capture time",
+        "Set the date of the photo, or take it from its file name (camtrail dates).",
+    ),
     "outside_track": (
         "taken before or after the track",
         "Give the track of that time, or correct the camera's clock (--offset-time).",
@@ -59,9 +62,19 @@ _MEANING = {
         "the file is damaged or cannot be opened",
         "Copy it again from the card, or check who may read it.",
     ),
-    "unsupported": ("not a kind of file that is read here", "Leave it out, or convert it to JPEG."),
+    "unsupported": (
+        "not a kind of file that is read here",
+        "Convert pictures to JPEG. Videos may stay: they are left alone.",
+    ),
 }
-_OPTION = re.compile(r"(--[a-z][a-z-]*)")
+_CUT = re.compile(r"cut off|no end|wrong length|no picture size")
+_AGAIN = "Copy it again from the card or a backup."
+_DOUBTS = (
+    (re.compile(r"stale fix"), "Look at it on the map: its place may be that of another time."),
+    (re.compile(r"clock|zone"), "Check its time; --time-zone and --offset-time correct a camera's clock."),
+)
+_DOUBTFUL = "Check its place and time before you rely on them."
+_OPTION = re.compile(r"(--[a-z][a-z-]*|camtrail dates)")
 _ROWS = 500  # of a table; the list beside the map has no end
 _EACH = 200  # photos of one outcome among the problems
 
@@ -103,10 +116,12 @@ def report(
     named = _by_name(items)
     folder = None if page_path is None else os.path.dirname(page_path)
     problems = [item for item in items if item.outcome != "located"]
+    doubtful = [item for item in named if item.outcome == "located" and _reason(item)]
     contents = [
         ("summary", "Summary"),
         ("map", "Map and photos"),
         ("problems", f"Not located ({len(problems):,})"),
+        *([("warnings", f"Warnings ({len(doubtful):,})")] if doubtful else []),
         ("sequences", f"Sequences ({len(rides):,})"),
         ("photos", f"Details ({len(items):,})"),
         *([("notes", f"Notes ({len(notes):,})")] if notes else []),
@@ -116,6 +131,8 @@ def report(
         yield section("summary", "Summary", _summary(items, rides))
         yield section("map", "Map and photos", *_map(named, folder, thumbnails))
         yield section("problems", "Not located", *_problems(problems, items, folder))
+        if doubtful:
+            yield section("warnings", "Warnings", _warnings(doubtful, folder))
         yield section("sequences", "Sequences", *_sequences(rides))
         yield section("photos", "Details of all photos", *_photos(named, folder, thumbnails))
         if notes:
@@ -151,8 +168,8 @@ def _data(
     return {
         "photos": {
             **maps.photo_data(named, rides, outcomes, west, folder),
-            "why": words("" if item.outcome == "located" else _reason(item) for item in named),
-            "advice": words("" if item.outcome == "located" else _advice(item) for item in named),
+            "why": words(map(_reason, named)),
+            "advice": words(map(_advice, named)),
             "camera": words(map(_camera, named)),
         },
         "outcomes": [{"name": _in_words(o), "photos": counts[o]} for o in outcomes],
@@ -271,15 +288,39 @@ def _problems(problems: Sequence[Item], items: Sequence[Item], folder: str | Non
     yield table(caption, columns, rows_)
 
 
+def _warnings(doubtful: Sequence[Item], folder: str | None) -> Markup:
+    caption = f"{_photos_of(len(doubtful))} located, with something odd about {'it' if len(doubtful) == 1 else 'them'}"
+    if len(doubtful) > _EACH:
+        caption += f"; the first {_EACH}, the list beside the map has all"
+    columns = [Column("Photo", "name"), Column("Warning"), Column("What to do")]
+    rows = ((_name(item, folder), _reason(item), _marked(_advice(item))) for item in doubtful[:_EACH])
+    return table(caption, columns, rows)
+
+
+def _photos_of(count: int) -> str:
+    return f"{count:,} photo{' is' if count == 1 else 's are'}"
+
+
 def _reason(item: Item) -> str:
-    said = [item.reason, item.message if item.message != item.reason else None]
-    if item.duplicate_of:
-        said.append(f"kept: {item.duplicate_of}")
-    return "; ".join(word for word in said if word) or _MEANING.get(item.outcome, ("", ""))[0]
+    """Why a photo came out so; of a located one what is odd about it, empty where nothing is."""
+    reason, message = item.reason or "", item.message or ""
+    if message and reason.startswith(message):
+        reason = ""  # that of a damaged file is its message and its hint, which have columns of their own
+    said = [message, reason, f"kept: {item.duplicate_of}" if item.duplicate_of else ""]
+    nothing = "" if item.outcome == "located" else _MEANING.get(item.outcome, ("", ""))[0]
+    return "; ".join(filter(None, said)) or nothing
 
 
 def _advice(item: Item) -> str:
-    return item.hint or _MEANING.get(item.outcome, ("", ""))[1]
+    """What to do about it; empty where there is nothing to do."""
+    reason = _reason(item)
+    if item.hint:
+        return item.hint
+    if item.outcome in ("located", "no_place", "no_time") and _CUT.search(reason):
+        return _AGAIN
+    if item.outcome != "located":
+        return _MEANING.get(item.outcome, ("", ""))[1]
+    return next((advice for said, advice in _DOUBTS if said.search(reason)), _DOUBTFUL) if reason else ""
 
 
 def _marked(advice: str) -> Markup:
