@@ -61,6 +61,8 @@ def test_tiles_are_named_in_the_policy(camtrail, photos, tmp_path, verb):
         verb[0], photos, verb[1], "s.html", "--tiles", "https://tile.example.org/{z}/{x}; script-src *"
     )
     assert ended.code == 2 and "is no address of map tiles" in ended.err
+    ended = camtrail(verb[0], photos, verb[1], "s.html", "--tiles", "https://{s}.example.org/{z}/{x}/{y}.png")
+    assert ended.code == 2 and "it has {s}, which stands for one of several servers" in ended.err
     assert not (tmp_path / "s.html").exists()
 
 

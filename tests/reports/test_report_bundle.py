@@ -75,7 +75,7 @@ def test_the_outlines_are_small() -> None:
 @pytest.mark.parametrize(
     ("template", "origin"),
     [
-        ("https://tile.openstreetmap.org/{z}/{x}/{y}.png", "https://tile.openstreetmap.org"),
+        ("https://tile.example.org/{z}/{x}/{y}.png", "https://tile.example.org"),
         ("http://127.0.0.1:8080/{z}/{y}/{x}?key=a-b_c", "http://127.0.0.1:8080"),
     ],
 )

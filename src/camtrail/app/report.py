@@ -42,7 +42,8 @@ class ReportOptions:
     track: tuple[str, ...] = opt((), "a track to draw on the map")
     tiles: str = opt(
         "",
-        "online map tiles that the page's reader may turn on, as https://tile.openstreetmap.org/{z}/{x}/{y}.png",
+        "online map tiles that the page's reader may turn on: your provider's address, as "
+        "https://tiles.example.org/{z}/{x}/{y}.png",
     )
 
 
@@ -57,6 +58,10 @@ def check_page(path: str, force: bool, context: Context, tiles: str = "") -> Non
             tile_origin(tiles)
         except ValueError as e:
             hint = "give an http or https address with {z}, {x} and {y} in its path"
+            if "{s}" in tiles:
+                hint = (
+                    "it has {s}, which stands for one of several servers: write one of them there, such as a"
+                )
             raise UsageError(f"{shown(tiles)}: is no address of map tiles", hint) from e
     check_target(path, MARK, force, context)
 

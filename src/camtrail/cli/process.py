@@ -28,7 +28,8 @@ class PageOptions:
     force: bool = opt(False, "replace a page that camtrail did not write")
     tiles: str = opt(
         "",
-        "online map tiles that the page's reader may turn on, as https://tile.openstreetmap.org/{z}/{x}/{y}.png",
+        "online map tiles that the page's reader may turn on: your provider's address, as "
+        "https://tiles.example.org/{z}/{x}/{y}.png",
     )
 
 
