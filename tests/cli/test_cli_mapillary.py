@@ -280,6 +280,12 @@ class TestAccounts:
         assert camtrail("mapillary", "upload", ride, env=env).code == 6
         assert camtrail("mapillary", "process", ride, "--user_name", "tester", env=env).code == 0
 
+    def test_whose_the_token_of_a_rehearsal_is_can_be_read(self, camtrail, ride, env):
+        ended = camtrail("mapillary", "process_and_upload", ride, "--user_name", "rider",
+                         env=env | {"MAPILLARY_TOKEN": "anything"})  # fmt: skip
+        assert ended.code == 0
+        assert "the token belongs to sandbox, not to rider: images go to sandbox" in ended.err
+
     def test_a_token_that_is_refused_ends_6(self, camtrail, ride, tmp_path):
         with MapillarySandbox(token="right") as box:
             env = {**box.environment(), "MAPILLARY_TOKEN": "wrong-token"}

@@ -76,6 +76,7 @@ class TestAccounts:
         [
             ("tester", "tester"), ("my-name_2", "my-name_2"), ("MLY|1|2", "sandbox"), ("x" * 33, "sandbox"),
             ("two words", "sandbox"),
+            ("anything", "sandbox"),
         ],
     )  # fmt: skip
     def test_who_a_token_is(self, box, token, name):

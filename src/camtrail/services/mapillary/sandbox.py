@@ -26,6 +26,7 @@ from camtrail.transfer.faultserver import Body, Fault, FaultServer, Reply, Reque
 
 __all__ = ["MapillarySandbox"]
 
+_ANY = "anything"  # the token that people are told to give, whoever they are
 _CLIENT_TOKEN = "MLY|sandbox|sandbox"  # noqa: S105 - opens nothing but a sandbox
 _MANIFEST = "mly_bundle_manifest"
 _KINDS = {"zip": "archives", "mly_camm_video": "videos", "mly_blackvue_video": "videos"}
@@ -393,8 +394,9 @@ def _fields(request: Request, known: dict[str, Any]) -> Reply:
 
 
 def _name(token: str) -> str:
-    """The user that a token stands for."""
-    return token if re.fullmatch(r"[A-Za-z0-9_.+-]{1,32}", token) else "sandbox"
+    """The user that a token stands for; a name that is the token itself is blanked out of what is said of it."""
+    is_name = token != _ANY and re.fullmatch(r"[A-Za-z0-9_.+-]{1,32}", token)
+    return token if is_name else "sandbox"
 
 
 def _handle(account: str, key: str) -> str:
