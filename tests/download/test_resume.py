@@ -65,9 +65,11 @@ def killed_again_and_again(
 
 
 def whole_in(folder: Path) -> set[str]:
-    """The images that are in a folder, or ready to be."""
-    staged = (p.name.partition("_")[0] for p in (folder / ".camtrail" / "parts").glob("*.ready"))
-    return {p.stem for p in folder.glob("*/*.jpg") if p.parent.name != ".camtrail"} | set(staged)
+    """The images that are in a folder, ready to be, or have come whole."""
+    parts = folder / ".camtrail" / "parts"
+    staged = {p.name.partition("_")[0] for p in parts.glob("*.ready")}
+    come = {p.name.partition("_")[0] for p in parts.glob("*.jpg") if p.read_bytes().endswith(b"\xff\xd9")}
+    return {p.stem for p in folder.glob("*/*.jpg") if p.parent.name != ".camtrail"} | staged | come
 
 
 def is_complete(folder: Folder, ids: Sequence[str], box: Stopper, found: Killed) -> None:

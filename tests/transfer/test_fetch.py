@@ -127,8 +127,8 @@ class Place:
         return sorted(os.listdir(os.path.dirname(self.path)))
 
     def has(self, data):
-        """Whether the file is there, whole, and nothing else."""
-        return self.bytes == data and self.names == ["a.part"]
+        """Whether the file is there, whole, with its tag, and nothing else."""
+        return self.bytes == data and self.names == ["a.part", "a.part.tag"]
 
 
 @pytest.fixture
@@ -385,11 +385,18 @@ class TestAPart:
         assert place.fetch().resumed_bytes == 0
         assert place.has(place.store.data)
 
-    def test_without_an_etag_is_known_by_its_size(self, place):
-        place.store.etag = None
+    def test_without_an_etag_is_known_by_its_size_and_time(self, place):
+        place.store.etag, place.store.modified = None, "Mon, 01 Jan 2024 00:00:00 GMT"
         place.cut(40_000)
         assert place.fetch().resumed_bytes == 60_000
         assert "if-range" not in place.store.asked[-1]
+
+    def test_is_not_known_by_its_size_alone(self, place):
+        place.store.etag = None
+        place.cut(40_000)
+        assert place.names == []
+        place.store.data = content(100_000, seed=1)
+        assert place.fetch().resumed_bytes == 0 and place.has(place.store.data)
 
     def test_of_which_nothing_is_known_is_not_kept(self, place):
         place.store.etag, place.store.chunked = None, True
@@ -401,11 +408,15 @@ class TestAPart:
     def test_that_is_whole_already_needs_no_request(self, place):
         place.store.data = content(300_000)
         fetched = place.fetch()
-        Path(place.path + ".tag").write_text('{"size": 300000, "etag": null, "modified": null}')
         asked = len(place.store.asked)
         again = place.fetch()
         assert (again.sha256, again.resumed_bytes) == (fetched.sha256, 300_000)
         assert len(place.store.asked) == asked and place.has(place.store.data)
+
+    def test_that_is_whole_and_has_other_bytes_begins_anew(self, place):
+        place.fetch()
+        Path(place.path).write_bytes(bytes(50_000) + place.store.data[50_000:])
+        assert place.fetch().resumed_bytes == 0 and place.has(place.store.data)
 
     @pytest.mark.parametrize(
         "tag",
@@ -459,6 +470,48 @@ with Http([url], user_agent="camtrail/test", clock=RealClock()) as http:
 """
 
 
+_KILLED_AT = """
+import os, sys
+from camtrail.core.clock import RealClock
+from camtrail.core.fs import RealFileSystem
+from camtrail.transfer.fetch import fetch
+from camtrail.transfer.http import Http
+
+url, path, left = sys.argv[1], sys.argv[2], int(sys.argv[3])
+
+def changed():
+    global left
+    left -= 1
+    if left == 0:
+        os._exit(9)
+
+class Killed(RealFileSystem):
+    def create(self, path, private=False):
+        file = super().create(path, private)
+        changed()
+        return File(file)
+
+    def remove(self, path):
+        super().remove(path)
+        changed()
+
+class File:
+    def __init__(self, file):
+        self.file = file
+
+    def write(self, data):
+        self.file.write(data)
+        changed()
+
+    def close(self):
+        self.file.close()
+        changed()
+
+with Http([url], user_agent="camtrail/test", clock=RealClock()) as http:
+    fetch(http, url + "/a", Killed(), path, damage=lambda source: None)
+"""
+
+
 class TestAKill:
     @pytest.mark.parametrize("come", [1, 70_000, 1_000_000])
     def test_costs_nothing_that_came(self, tmp_path, come):
@@ -490,7 +543,24 @@ class TestAKill:
             with Http([url], user_agent="camtrail/test", clock=RealClock()) as http:
                 fetched = fetch(http, f"{url}/a", RealFileSystem(), str(path), damage=no_end)
         assert fetched == Fetched(len(data), hashlib.sha256(data).hexdigest(), come)
-        assert path.read_bytes() == data and os.listdir(tmp_path) == ["a.part"]
+        assert path.read_bytes() == data and sorted(os.listdir(tmp_path)) == ["a.part", "a.part.tag"]
+
+    @pytest.mark.parametrize("size", [20_000, 1_200_000])
+    def test_never_costs_a_file_that_came_whole(self, place, size):
+        """Killed behind each single change of a file."""
+        data = place.store.data = content(size)
+        whole = 0
+        for k in range(1, 60):
+            for name in place.names:
+                os.unlink(os.path.join(os.path.dirname(place.path), name))
+            command = [sys.executable, "-c", _KILLED_AT, place.server.url("images"), place.path, str(k)]
+            if subprocess.run(command, check=False).returncode == 0:
+                break
+            if os.path.exists(place.path) and os.path.getsize(place.path) == size:
+                whole, asked = whole + 1, len(place.store.asked)
+                assert place.fetch().sha256 == hashlib.sha256(data).hexdigest()
+                assert len(place.store.asked) == asked
+        assert whole >= 2 and k > 5
 
 
 class Failing(RealFileSystem):
@@ -553,7 +623,7 @@ class TestADiskThatIsFull:
                     break
                 assert place.fetch().sha256 == hashlib.sha256(data).hexdigest()
                 assert place.has(data)
-        assert k > 4
+        assert k > 3
 
     def test_for_what_is_only_useful_later_is_not_what_is_told(self, place):
         class NoTag(RealFileSystem):

@@ -21,7 +21,15 @@ from typing import Any, TypeVar
 
 from camtrail.app.context import Context, Transfer
 from camtrail.app.download_area import found_in
-from camtrail.app.download_files import Staged, place_of, stage, staged_in, useless_in
+from camtrail.app.download_files import (
+    Staged,
+    part_path,
+    parts_in,
+    place_of,
+    stage,
+    staged_in,
+    useless_in,
+)
 from camtrail.app.download_folder import Downloaded, check_folder, image_of, locked, made, said_of, state_path
 from camtrail.app.download_obstacles import Obstacles
 from camtrail.app.download_options import AreaOptions, DownloadOptions
@@ -353,6 +361,10 @@ class _Run:
             made_of = self._row(staged, row.sequence, row.lat_deg, row.lon_deg)
             self.ready.append((staged, self._part(staged.image), made_of))
         self._keep()
+        whole = {image: self._part(image) for image in parts_in(self.context.fs, self.parts, self.served)}
+        for row in self.downloads.found(self.service.origin, self.size, list(whole)).values():
+            if self._is_there(row):  # it has its file, and a kill came before this was taken away
+                discard(self.context.fs, whole[row.image])
 
     def _move(self) -> None:
         """Writes the places of the lists into files that were written with others."""
@@ -524,7 +536,7 @@ class _Run:
         return staged, part
 
     def _part(self, image: str) -> str:
-        return f"{self.parts}/{image}_{self.served}.jpg"
+        return part_path(self.parts, image, self.served)
 
     def _end(self, task: _Task, answer: Any, queue: Queue[_Task, Any]) -> None:
         if task.image is None:

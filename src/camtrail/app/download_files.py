@@ -19,7 +19,7 @@ from camtrail.metadata.xmp_packet import NAMESPACES
 from camtrail.services.mapillary.images import Image
 from camtrail.transfer.fetch import TAG, Fetched
 
-__all__ = ["Place", "Staged", "place_of", "stage", "staged_in", "useless_in"]
+__all__ = ["Place", "Staged", "part_path", "parts_in", "place_of", "stage", "staged_in", "useless_in"]
 
 _PIECE_BYTES = 1 << 20
 _NEW = ".new"
@@ -48,6 +48,17 @@ class Staged:
     served_bytes: int
     served_sha256: str  # hexadecimal
     note: str = ""  # why something could not be written into it
+
+
+def part_path(folder: str, image: str, served: str) -> str:
+    """Where a picture lies while it comes, in the size that the service is asked for."""
+    return f"{folder}/{image}_{served}{_PICTURE}"
+
+
+def parts_in(fs: FileSystem, folder: str, served: str) -> list[str]:
+    """The images of which a folder has a part, or a whole picture that is not ready yet."""
+    end = f"_{served}{_PICTURE}"
+    return [e.name.removesuffix(end) for e in fs.entries(folder) if e.name.endswith(end)]
 
 
 def staged_in(fs: FileSystem, folder: str) -> list[Staged]:

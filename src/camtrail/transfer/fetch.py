@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from camtrail.core.bytes import ByteSource
@@ -62,10 +62,13 @@ class _Tag:
     size: int | None  # of the whole, in bytes; None where the server does not say
     etag: str | None  # a strong one
     modified: str | None  # the header Last-Modified
+    sha256: str | None = None  # of the whole, hexadecimal; known when its last byte is
 
     @property
     def is_proof(self) -> bool:
-        return self.size is not None or self.etag is not None
+        return self.etag is not None or (
+            self.size is not None and (self.modified is not None or self.sha256 is not None)
+        )
 
 
 def fetch(
@@ -81,8 +84,9 @@ def fetch(
 
     Parameters
     ----------
-    path : of the part while it comes, and of the whole; what gives it a better name makes it durable before. Until
-        it is whole, `path` + ".tag" may stand beside it. Nobody else writes there at the same time
+    path : of the part while it comes, and of the whole; what gives it a better name makes it durable before.
+        `path` + ".tag" stands beside it where it is worth to be gone on with, and where it is whole: such a one is
+        not asked for again. Nobody else writes there at the same time
     damage : why bytes that came whole are not what was asked for; None where they are
 
     Raises
@@ -138,8 +142,10 @@ class _Growing:
         self._has_tag = True
         tag = _read_tag(fs, path + TAG)
         if tag and there_bytes and there_bytes <= min(most_bytes, tag.size or most_bytes):
-            self._tag = tag
             self._resumed_bytes = self._hashed(there_bytes)
+            if there_bytes == tag.size and tag.sha256 not in (None, self._hash.hexdigest()):
+                self._resumed_bytes = 0
+            self._tag = tag if self._resumed_bytes else None
 
     @property
     def is_whole(self) -> bool:
@@ -194,8 +200,12 @@ class _Growing:
         self._part.resume()
 
     def _take(self, piece: bytes) -> None:
-        self._part.write(piece)
         self._hash.update(piece)
+        if not self._has_tag and self._tag and self._tag.size == self._part.size + len(piece):
+            # Before the last bytes: at no instant does a whole part lack what says that it is whole.
+            self._tag = replace(self._tag, sha256=self._hash.hexdigest())
+            self._keep_tag()
+        self._part.write(piece)
 
     def leave(self, *, is_damaged: bool = False) -> None:
         """Closes the part, and keeps of it what the next attempt can use. Raises StorageError."""
@@ -209,7 +219,7 @@ class _Growing:
                 self._part.remove()
 
     def end(self, damage: Callable[[ByteSource], str | None]) -> Fetched:
-        """The whole file, its tag taken away. Raises Damaged for one that is not what it should be."""
+        """The whole file; its tag stays. Raises Damaged for one that is not what it should be."""
         self._part.close()
         size = self._part.size if self.is_taken else self._resumed_bytes
         said: str | None = None
@@ -221,8 +231,9 @@ class _Growing:
         if said is not None:
             discard(self._fs, self._path)
             raise Damaged(f"what came is not what was asked for: {said}", _AGAIN)
-        if self._has_tag:
-            Part(self._fs, self._path + TAG).remove()
+        if not self._has_tag:  # where the server did not say how long it would be
+            self._tag = _Tag(size, None, None, self._hash.hexdigest())
+            self._keep_tag()
         return Fetched(size, self._hash.hexdigest(), self._resumed_bytes)
 
     def _hashed(self, size: int) -> int:
@@ -263,7 +274,7 @@ def _agree(kept: _Tag | None, said: _Tag) -> bool:
         return False
     if kept.etag is not None or said.etag is not None:
         return kept.etag == said.etag
-    return kept.size is not None and kept.modified == said.modified
+    return kept.size is not None and kept.modified is not None and kept.modified == said.modified
 
 
 def _read_tag(fs: FileSystem, path: str) -> _Tag | None:
@@ -275,11 +286,12 @@ def _read_tag(fs: FileSystem, path: str) -> _Tag | None:
         return None
     if not isinstance(value, dict):
         return None
-    size, etag, modified = value.get("size"), value.get("etag"), value.get("modified")
+    size, etag, modified, digest = (value.get(name) for name in ("size", "etag", "modified", "sha256"))
     tag = _Tag(
         size if type(size) is int and size >= 0 else None,
         etag if isinstance(etag, str) and _STRONG(etag) else None,
         modified if isinstance(modified, str) else None,
+        digest if isinstance(digest, str) else None,
     )
     return tag if tag.is_proof else None
 
