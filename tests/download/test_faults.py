@@ -169,6 +169,7 @@ def test_an_address_that_expires_while_others_are_fetched_is_renewed(
     box: MapillarySandbox, lists: Path, undisturbed: dict[str, str], tmp_path: Path
 ) -> None:
     box.set_quirks(url_life_s=0.15)
+    box.set_faults(["delay=0.005,origin=images"])  # so that a batch takes longer than that
     folder = Folder(tmp_path / "out")
     done = Run(box).lists(lists, folder.path, picture_size="1024", connections=1)
     assert done.code == 0 and folder.files() == undisturbed, done

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from camtrail.app.context import Context
 from camtrail.app.download_tables import Verified, verify
-from camtrail.core.errors import FolderBusy, InputError, worst
+from camtrail.core.errors import FolderBusy, InputError, StorageError, worst
+from camtrail.core.fs import RealFileSystem
 from camtrail.services.mapillary.sandbox import MapillarySandbox
 
 from .folders import Folder, Run, fetched_by
@@ -70,10 +72,13 @@ def test_what_is_not_is_named_and_comes_back(
     assert sorted(f.item for f in done.result.failures) == sorted(f"{full.path}/{name}" for name in victims)
     assert all(f.message and f.hint == "run the download again" for f in done.result.failures)
     again = checked(full)
-    assert again.counts == {"whole": 47, "not_fetched": 3} and code(again) == 3
-    assert {f.message for f in again.result.failures} == {
-        f"its file {f.message}" for f in done.result.failures
-    }
+    if how == "removed":
+        assert again.counts == done.counts and again.result.failures == done.result.failures
+    else:
+        assert again.counts == {"whole": 47, "not_fetched": 3} and code(again) == 3
+        assert {f.message for f in again.result.failures} == {
+            f"its file {f.message}" for f in done.result.failures
+        }
 
     repaired = Run(box).lists(one_list, full.path, picture_size="1024")
     assert repaired.code == 0 and repaired.counts == {"fetched": 3, "there_before": 47}, repaired
@@ -98,7 +103,7 @@ def test_a_folder_where_a_picture_was_is_told(full: Folder, box: MapillarySandbo
     victim = full.path / list(full.files())[5]
     harm(victim, "a folder")
     done = checked(full)
-    assert done.counts == {"whole": 49, "damaged": 1}
+    assert done.counts == {"whole": 49, "unread": 1} and code(done) == 3
     told = Run(box).lists(one_list, full.path, picture_size="1024")
     assert told.code == 3 and told.counts == {"failed": 1, "there_before": 49}, told
     assert [f.item for f in told.failures] == [f"image {victim.stem}"]
@@ -131,6 +136,58 @@ def test_a_folder_without_downloads(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no downloads"):
             verify(str(name), Context())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_away_for_a_while_costs_nothing(
+    full: Folder, box: MapillarySandbox, one_list: Path, tmp_path: Path
+) -> None:
+    sequence = full.path / one_list.stem
+    before = full.files()
+    sequence.rename(tmp_path / "unmounted")
+    sequence.mkdir()
+    for _ in range(2):
+        assert checked(full).counts == {"missing": 50}
+    sequence.rmdir()
+    (tmp_path / "unmounted").rename(sequence)
+    victim = sequence / Path(next(iter(before))).name
+    harm(victim, "one bit")
+    done = checked(full)  # what proves them is still there
+    assert done.counts == {"whole": 49, "damaged": 1}
+    assert [f.item for f in done.result.failures] == [str(victim)]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right there")
+def test_a_link_that_leads_out_is_not_followed(full: Folder, one_list: Path, tmp_path: Path) -> None:
+    sequence = full.path / one_list.stem
+    sequence.rename(tmp_path / "away")
+    sequence.symlink_to(tmp_path / "away")
+    done = checked(full)
+    assert done.counts == {"unread": 50} and code(done) == 3
+    assert {"leads out of the folder" in f.message for f in done.result.failures} == {True}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of folders mean something else there")
+def test_a_folder_that_cannot_be_written(full: Folder) -> None:
+    """As on a disk that is mounted for reading."""
+
+    class ReadOnly(RealFileSystem):
+        def lock(self, path: str, wait_s: float) -> AbstractContextManager[bool]:
+            raise StorageError(f"{path}: cannot be locked (Read-only file system)", "another disk")
+
+    victim = full.path / next(iter(full.files()))
+    harm(victim, "one bit")
+    state = full.path / ".camtrail" / "downloads.sqlite"
+    before = state.read_bytes()
+    for _ in range(2):
+        done = verify(str(full.path), Context(fs=ReadOnly()))
+        assert done.counts == {"whole": 49, "damaged": 1} and "cannot be written" in done.result.notes[0]
+    assert state.read_bytes() == before
+
+
+def test_a_sequence_leads_to_the_folder_that_is_meant(full: Folder, one_list: Path) -> None:
+    with pytest.raises(InputError, match="no downloads") as e:
+        verify(str(full.path / one_list.stem), Context())
+    assert str(full.path) in e.value.hint
 
 
 @pytest.mark.skipif(os.name == "nt", reason="locks of one process exclude it nowhere else")

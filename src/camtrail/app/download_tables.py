@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -18,11 +20,12 @@ import numpy as np
 from camtrail.app.context import Context
 from camtrail.app.download_files import place_of
 from camtrail.app.download_folder import Downloaded, image_of, locked, state_path
+from camtrail.app.download_obstacles import Obstacles
 from camtrail.app.export import check_target
 from camtrail.app.process import Result
 from camtrail.app.state import absolute
 from camtrail.catalog.downloads import Download, Downloads
-from camtrail.core.errors import Failure, InputError, MissingDependency
+from camtrail.core.errors import Failure, FolderBusy, InputError, MissingDependency, StorageError
 from camtrail.core.fs import FileSystem
 from camtrail.core.names import shown
 from camtrail.exports import geoparquet
@@ -275,30 +278,57 @@ class Verified:
     """What a look at every file came to."""
 
     result: Result
-    counts: Counter[str] = field(default_factory=Counter)  # whole, missing, damaged, not_fetched
+    counts: Counter[str] = field(default_factory=Counter)  # whole, missing, unread, damaged, not_fetched
 
 
 def verify(folder: str, context: Context, wait: bool = False) -> Verified:
     """Reads every downloaded file again. What is missing or damaged is fetched again by the next download.
 
+    Of a file that was read and is not what was written, that is remembered, if the folder can be written. Of one that
+    cannot be read nothing is: its disk may be back tomorrow.
+
     Raises
     ------
     InputError
         There are no downloads in the folder.
+    FolderBusy
+        Another run downloads into it.
     """
     done = Verified(Result("mapillary verify", paths=[folder]))
     state = state_path(folder)
-    try:
-        context.fs.entry(state)
-    except InputError as e:
-        raise InputError(folder, "has no downloads in it", "name the folder that was given with -o") from e
-    with locked(folder, wait, context), Downloads(state) as downloads:
+    if not _is_there(state, context):
+        above = os.path.dirname(absolute(folder))
+        meant = shown(above) if _is_there(state_path(above), context) else "the folder that was given with -o"
+        raise InputError(folder, "has no downloads in it", f"name {meant}")
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder, wait, context))
+            is_ours = True
+        except FolderBusy:
+            raise
+        except StorageError:  # nobody writes there, nor can we
+            is_ours = False
+        downloads = stack.enter_context(Downloads(state))
         kinds = list(downloads.counts())
         fetched = {row.image for kind in kinds for row in downloads.rows(*kind, ("fetched",))}
         for origin, size in kinds:
-            _verify(folder, origin, size, downloads, fetched, done, context)
+            damaged = _verify(folder, origin, size, downloads, fetched, done, context)
+            if is_ours:
+                downloads.put(origin, size, damaged)
+            elif damaged:
+                done.result.notes.append(
+                    "the folder cannot be written: the next download does not know of this"
+                )
     done.counts = +done.counts
     return done
+
+
+def _is_there(path: str, context: Context) -> bool:
+    try:
+        context.fs.entry(path)
+    except InputError:
+        return False
+    return True
 
 
 def _verify(
@@ -309,9 +339,13 @@ def _verify(
     fetched: set[str],
     done: Verified,
     context: Context,
-) -> None:
-    """`fetched`: the images of which there is a file, in whatever size: a place has room for one."""
-    lost: list[Download] = []
+) -> list[Download]:
+    """Looks at the files of a size; the new rows of those that were read and are not what was written.
+
+    `fetched`: the images of which there is a file, in whatever size: a place has room for one.
+    """
+    damaged: list[Download] = []
+    obstacles = Obstacles(context.fs, absolute(folder))
     rows = list(downloads.rows(origin, size))
     for number, row in enumerate(rows, 1):
         if row.path is None or row.state != "fetched":
@@ -320,16 +354,24 @@ def _verify(
             done.counts["not_fetched"] += 1
             done.result.failures.append(_absent(row))
             continue
-        why = _trouble(context.fs, f"{absolute(folder)}/{row.path}", row)
-        if not why:
-            done.counts["whole"] += 1
+        name = f"{folder.rstrip('/')}/{row.path}"
+        try:
+            obstacle = obstacles.before(row.path)
+            why = "" if obstacle else _trouble(context.fs, f"{absolute(folder)}/{row.path}", row)
+        except InputError as e:
+            is_missing = e.reason == _GONE
+            done.counts["missing" if is_missing else "unread"] += 1
+            hint = _AGAIN if is_missing else "make it readable"
+            done.result.failures.append(Failure(name, "damaged", e.reason, hint, is_missing))
         else:
-            done.counts["missing" if why == _GONE else "damaged"] += 1
-            lost.append(_wanted_again(row, why))
-            name = f"{folder.rstrip('/')}/{row.path}"
-            done.result.failures.append(Failure(name, "damaged", why, "run the download again", True))
+            done.counts["unread" if obstacle else "damaged" if why else "whole"] += 1
+            if obstacle:
+                done.result.failures.append(obstacle.at(name))
+            elif why:
+                damaged.append(_wanted_again(row, why))
+                done.result.failures.append(Failure(name, "damaged", why, _AGAIN, True))
         context.progress("verifying", number, len(rows))
-    downloads.put(origin, size, lost)
+    return damaged
 
 
 def _absent(row: Download) -> Failure[str]:
@@ -337,7 +379,7 @@ def _absent(row: Download) -> Failure[str]:
     if row.state == "missing":
         return Failure(f"image {row.image}", "unknown", row.message, "it may have been deleted")
     why = row.message or "it was not fetched yet"
-    return Failure(f"image {row.image}", "absent", why, "run the download again", True)
+    return Failure(f"image {row.image}", "absent", why, _AGAIN, True)
 
 
 def _wanted_again(row: Download, why: str) -> Download:
@@ -349,18 +391,16 @@ def _wanted_again(row: Download, why: str) -> Download:
 
 
 _GONE = "is not there"
+_AGAIN = "run the download again"
 
 
 def _trouble(fs: FileSystem, path: str, row: Download) -> str:
-    """Why a file is not what was written; empty where it is."""
+    """Why a file is not what was written; empty where it is. Raises UnreadableFile."""
     digest, at = sha256(), 0
-    try:
-        with fs.source(path) as source:
-            while piece := source.read_at(at, _PIECE_BYTES):
-                digest.update(piece)
-                at += len(piece)
-    except InputError as e:
-        return e.reason
+    with fs.source(path) as source:
+        while piece := source.read_at(at, _PIECE_BYTES):
+            digest.update(piece)
+            at += len(piece)
     if at != row.size_bytes:
         return f"has {at:,} bytes and not {row.size_bytes:,}"
     return "" if digest.digest() == row.sha256 else "has other bytes than were written"
