@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from camtrail.core.bytes import FileBytes, MemoryBytes
 from camtrail.core.errors import UnreadableFile
 from camtrail.metadata.isobmff import ISOBMFF_SUFFIXES, VIDEO_SUFFIXES, Video, accepts, probe
-from conftest import REAL_DATA
 
+REAL_DATA = Path(__file__).parents[3] / "shared" / "data"
 SINCE_1904_S = 2082844800
 TAKEN_S = 1476014557
 ONE = 0x10000
