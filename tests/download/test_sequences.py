@@ -162,6 +162,44 @@ def test_what_a_power_cut_took_is_fetched_again(
     folder.is_consistent()
 
 
+def test_bytes_are_durable_before_a_row_vouches_for_them(
+    box: MapillarySandbox, one_list: Path, tmp_path: Path
+) -> None:
+    folder = Folder(tmp_path / "out")
+    durable: set[str] = set()
+
+    class Watching(RealFileSystem):
+        def sync_file(self, path: str) -> None:
+            if path.endswith(".ready"):
+                image = Path(path).name.partition("_")[0]
+                assert state_of(folder.path)[image][0] == "wanted"
+                durable.add(path)
+            super().sync_file(path)
+
+        def rename(self, old: str, new: str) -> None:
+            if old.endswith(".ready"):
+                assert old in durable and state_of(folder.path)[Path(new).stem][0] == "fetched"
+            super().rename(old, new)
+
+    done = Run(box, fs=Watching()).lists(one_list, folder.path, picture_size="1024")
+    assert done.code == 0 and len(durable) == 50 == len(folder.files()), done
+
+
+def test_a_disk_that_does_not_confirm_ends_the_run(
+    box: MapillarySandbox, one_list: Path, tmp_path: Path
+) -> None:
+    class Failing(RealFileSystem):
+        def sync_file(self, path: str) -> None:
+            raise OSError(5, "Input/output error")
+
+    folder = Folder(tmp_path / "out")
+    done = Run(box, fs=Failing()).lists(one_list, folder.path, picture_size="1024")
+    assert done.code == 7 and "did not confirm" in done.failures[0].message, done
+    assert folder.files() == {} and {state for state, _ in state_of(folder.path).values()} == {"wanted"}
+    last = Run(box).lists(one_list, folder.path, picture_size="1024")
+    assert last.code == 0 and len(folder.files()) == 50 and folder.leftovers() == []
+
+
 KNOWN = [(k, id) for k in range(3) for id in ids_of(k, 12)]
 FAULTS = ("status=500,origin=images,rate=30%,seed={}", "truncate=200,origin=images,rate=30%,seed={}", "lost,rate=10%,seed={}",
           "status=404,origin=images,rate=20%,seed={}", "html,origin=images,rate=10%,seed={}")  # fmt: skip

@@ -23,6 +23,7 @@ from camtrail.app.context import Context, Transfer
 from camtrail.app.download_area import found_in
 from camtrail.app.download_files import (
     Staged,
+    make_durable,
     part_path,
     parts_in,
     place_of,
@@ -655,13 +656,18 @@ class _Run:
         return digest.digest(), at
 
     def _keep(self) -> None:
-        """Writes down what became of images, then gives those that are ready their last names."""
+        """Writes down what became of images, then gives those that are ready their last names.
+
+        The bytes of a file are durable before its row is, so that after a power cut a row speaks of what is there: the
+        file under its last name, or as one that is ready, or none.
+        """
         rows, self.rows = self.rows, []
         ready, self.ready = self.ready, []
         if not rows and not ready:
             return
         clock = self.context.clock
         before_s = clock.monotonic_s()
+        make_durable(self.context.fs, [staged.path for staged, _, _ in ready])
         self.downloads.put(self.service.origin, self.size, [*rows, *(row for _, _, row in ready)])
         for staged, part, row in ready:
             path = f"{self.folder}/{row.path}"

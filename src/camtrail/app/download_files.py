@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from camtrail.core.bytes import ByteSource, MemoryBytes, SplicedBytes
-from camtrail.core.errors import SafetyRefusal
+from camtrail.core.errors import SafetyRefusal, StorageError
 from camtrail.core.fs import FileSystem
+from camtrail.core.names import shown
 from camtrail.metadata import jpeg, write
 from camtrail.metadata.safeio import Part
 from camtrail.metadata.xmp_edit import Edit, NewText
@@ -19,13 +21,24 @@ from camtrail.metadata.xmp_packet import NAMESPACES
 from camtrail.services.mapillary.images import Image
 from camtrail.transfer.fetch import TAG, Fetched
 
-__all__ = ["Place", "Staged", "part_path", "parts_in", "place_of", "stage", "staged_in", "useless_in"]
+__all__ = [
+    "Place",
+    "Staged",
+    "make_durable",
+    "part_path",
+    "parts_in",
+    "place_of",
+    "stage",
+    "staged_in",
+    "useless_in",
+]
 
 _PIECE_BYTES = 1 << 20
 _NEW = ".new"
 _PICTURE = ".jpg"
 _STAGED = re.compile(r"([0-9]+)_([0-9a-z]+)\.([0-9]+)\.([0-9a-f]{64})\.ready", re.ASCII)
 _QUALITY = 90
+_SYNCING = 16  # files that are made durable at a time: most of that is waiting
 _GPANO = NAMESPACES["GPano"]
 
 
@@ -139,6 +152,20 @@ def stage(
             made.remove()
             raise
     return Staged(path, image.id, size, fetched.size, fetched.sha256, note)
+
+
+def make_durable(fs: FileSystem, paths: Sequence[str]) -> None:
+    """Returns when the bytes of files are on the disk, which takes them side by side. Raises StorageError."""
+    with ThreadPoolExecutor(_SYNCING) as threads:
+        done = [(path, threads.submit(fs.sync_file, path)) for path in paths]
+    for path, future in done:
+        try:
+            future.result()
+        except OSError as e:
+            raise StorageError(
+                f"{shown(path)}: the disk did not confirm it ({e.strerror or type(e).__name__})",
+                "check the disk, run again",
+            ) from e
 
 
 def _pieces(source: ByteSource) -> Iterator[bytes]:
