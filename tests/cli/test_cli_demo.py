@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +124,33 @@ OWN = {"process", "undo", "places", "similar", "dates"}
 """Verbs whose commands need no service, so that they can be typed again."""
 
 
+def is_address(word: str) -> bool:
+    return "=http://127.0.0.1:" in word
+
+
+def test_no_command_of_it_reaches_a_real_service_as_it_stands(ran):
+    lines = [line for step in ran.said["steps"] for line in step["commands"]]
+    variables = {
+        "mapillary": ["CAMTRAIL_MAPILLARY_URL"],
+        "inaturalist": ["CAMTRAIL_INATURALIST_URL"],
+        "video": ["CAMIO_SERVER_URL", "CAMIO_BOX_URL"],
+    }
+    seen = set()
+    for line in lines:
+        before, _, verb = line.partition("camtrail ")
+        service = verb.split()[0]
+        if service in variables and not verb.endswith(" null"):
+            seen.add(service)
+            assert [word.partition("=")[0] for word in before.split()] == variables[service]
+            assert all(map(is_address, before.split()))
+        else:
+            assert before == ""
+    assert seen == set(variables)
+
+
 def test_its_commands_are_what_a_user_can_type(ran, tmp_path):
     typed = [shlex.split(line) for step in ran.said["steps"] for line in step["commands"]]
+    typed = [list(dropwhile(is_address, words)) for words in typed]
     assert {words[1] for words in typed} == {*OWN, "demo", "sandbox", "mapillary", "inaturalist", "video"}
     env = {k: v for k, v in os.environ.items() if k != "CAMTRAIL_KEYRING"}
     for words in typed:
@@ -139,13 +166,37 @@ def test_its_commands_are_what_a_user_can_type(ran, tmp_path):
         assert done.returncode == 0, (words, done.stderr)
 
 
-def test_for_people(camtrail):
+def test_for_people_and_the_second_time_is_as_the_first(camtrail, tmp_path):
     first = camtrail("demo", "d")
     assert (first.code, first.err) == (0, "")
     assert "\x1b" not in first.out
     lines = first.out.splitlines()
     assert lines[-3:] == ["  d/report.html", "  d/inaturalist.html", "  d/similar.html"]
     assert "  $ camtrail process d --track d/ride/ride.gpx --report d/report.html" in lines
+    assert any(
+        line.endswith("start camtrail sandbox first, which prints what sends them to new ones.")
+        for line in lines
+    )
+
+    (tmp_path / "d" / "downloaded" / "mine.txt").write_text("mine")
+    again = camtrail("demo", "d")
+    changing = re.compile(r"127\.0\.0\.1:\d+|All of it took .* s\.")
+    assert changing.sub("", again.out) == changing.sub("", first.out)
+    assert (tmp_path / "d" / "downloaded" / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_what_it_forgets_is_its_own(camtrail, tmp_path):
+    own = tmp_path / "d" / ".own"
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "kept.txt").write_text("kept")
+    own.mkdir(parents=True)
+    (tmp_path / "d" / ".camtrail-demo").write_text("A demo that was ended lies here.")
+    (own / "away").symlink_to(other)
+    (tmp_path / "d" / "downloaded").symlink_to(other)
+    camtrail("demo", "d")
+    assert (other / "kept.txt").read_text() == "kept"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a browser is a shell script here")

@@ -5,6 +5,7 @@ Nothing of the user's own is touched: accounts, ledger, cache and state lie in t
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -23,9 +24,11 @@ from camtrail.core.errors import (
     MissingDependency,
     SafetyRefusal,
     StorageError,
+    UnreadableFile,
     failure_of,
     worst,
 )
+from camtrail.core.fs import FileSystem
 from camtrail.core.names import shown
 from camtrail.core.options import opt
 from camtrail.core.secrets import Secret
@@ -38,7 +41,7 @@ _MARK_TEXT = b"A demo of camtrail lies here; camtrail demo makes it anew.\n"
 _OWN = ".own"  # what would be the user's: ledger, accounts, cache
 _TOKEN = "demo"  # noqa: S105 - any is good at a stand-in, which takes it for the user's name
 _HOOK_DATA = '{"plan": "plus"}'
-_DOWNLOADS = 12
+_DOWNLOADED, _DOWNLOADS = "downloaded", 12
 _WATCH_S = 30.0
 
 
@@ -125,11 +128,51 @@ def _claim(folder: str, context: Context) -> None:
             raise SafetyRefusal(
                 f"{shown(folder)}: has something else in it", "name a folder that is empty or missing"
             )
+        safeio.put(
+            context.fs, f"{folder}/{_MARK}", [_MARK_TEXT]
+        )  # first, so that a run that is ended can go on
+        _forget(folder, context.fs)
         context.fs.make_folder(f"{folder}/{FOLDER}")
         context.fs.make_folder(f"{folder}/{_OWN}", private=True)
     except OSError as e:
         raise StorageError(f"{shown(folder)}: cannot be made ({e.strerror})", "name another folder") from e
-    safeio.put(context.fs, f"{folder}/{_MARK}", [_MARK_TEXT])
+
+
+def _forget(folder: str, fs: FileSystem) -> None:
+    """Takes away what an earlier demo knew and downloaded; all else it replaces. Raises OSError."""
+    downloaded = f"{folder}/{_DOWNLOADED}"
+    fetched = _fetched(downloaded, fs)
+    for path in _files(downloaded, fs):
+        with fs.source(path) as source:
+            is_fetched = hashlib.sha256(source.read_at(0, source.size)).hexdigest() in fetched
+        if is_fetched:
+            fs.remove(path)
+    for known in (f"{downloaded}/{FOLDER}", f"{folder}/{FOLDER}", f"{folder}/{_OWN}"):
+        for path in _files(known, fs):
+            fs.remove(path)
+
+
+def _fetched(downloaded: str, fs: FileSystem) -> set[str]:
+    """SHA-256 of the pictures that a demo downloaded, by the table that it wrote beside them."""
+    try:
+        with fs.source(f"{downloaded}/manifest.csv") as source:
+            table = source.read_at(0, source.size).decode("utf-8", "replace")
+    except UnreadableFile:
+        return set()
+    return {row.get("sha256") or "" for row in csv.DictReader(table.splitlines())}
+
+
+def _files(folder: str, fs: FileSystem) -> Iterator[str]:
+    """Those below a folder; links are not followed."""
+    try:
+        found = fs.entries(folder) if fs.status(folder).kind == "folder" else []
+    except FileNotFoundError:
+        return
+    for entry in found:
+        if entry.kind == "folder":
+            yield from _files(entry.path, fs)
+        elif entry.kind == "file":
+            yield entry.path
 
 
 _Said = tuple[str, str, tuple[str, ...]]
@@ -161,6 +204,14 @@ def _expect(is_so: bool, what: str) -> None:
 
 def _command(*words: str) -> str:
     return shlex.join(["camtrail", *map(shown, words)])
+
+
+_ADDRESSES = {
+    "mapillary": ("CAMTRAIL_MAPILLARY_URL",),
+    "inaturalist": ("CAMTRAIL_INATURALIST_URL",),
+    "camio": ("CAMIO_SERVER_URL", "CAMIO_BOX_URL"),
+}
+"""Variables that commands are sent to a stand-in by."""
 
 
 class _Run:
@@ -195,6 +246,11 @@ class _Run:
 
     def _at(self, name: str) -> str:
         return f"{self._folder}/{name}"
+
+    def _command(self, service: str, *words: str) -> str:
+        """A command, with the address of the stand-in that it goes to in front: without it, it goes to the service."""
+        variables = self._services.boxes[service].environment()
+        return " ".join([*(f"{v}={variables[v]}" for v in _ADDRESSES[service]), _command(*words)])
 
     # ---- photos
 
@@ -321,7 +377,7 @@ class _Run:
             f"written into {done.written.counts.get('written', 0)}"
         )
         words = ["mapillary", "process_and_upload", ride, "--track", track, "--user_name", sample.LOGIN]
-        return _command(*words), said, ()
+        return self._command("mapillary", *words), said, ()
 
     def _again(self) -> _Said:
         from camtrail.app.mapillary import upload
@@ -333,7 +389,8 @@ class _Run:
         sent, before = (done.uploaded.counts[what] for what in ("uploaded", "already_uploaded"))
         _expect(sent == 0 and before > 90, f"{sent} photos were sent again, {before} were not")
         said = f"{sent} sent, {before} were there already"
-        return _command("mapillary", "upload", ride, "--user_name", sample.LOGIN), said, ()
+        words = ["mapillary", "upload", ride, "--user_name", sample.LOGIN]
+        return self._command("mapillary", *words), said, ()
 
     def _undo(self) -> _Said:
         from camtrail.app.scan import ScanOptions
@@ -359,7 +416,7 @@ class _Run:
 
         url, target, clock = (
             self._services.boxes["mapillary"].url,
-            self._at("downloaded"),
+            self._at(_DOWNLOADED),
             self._context.clock,
         )
         options = AreaOptions(output=target, max_results=_DOWNLOADS)
@@ -373,7 +430,7 @@ class _Run:
         edges = [f"{edge:g}" for edge in sample.WALK_BOX]
         words = ["mapillary", "download_images", *edges, "-o", target, "--max_results", str(_DOWNLOADS)]
         said = f"{there} images with place and time in {shown(target)}, manifest.csv tells of each"
-        return _command(*words), said, (f"{target}/manifest.csv",)
+        return self._command("mapillary", *words), said, (f"{target}/manifest.csv",)
 
     def _match(self) -> _Said:
         from camtrail.app.inaturalist import match
@@ -397,7 +454,7 @@ class _Run:
         _expect(len(found) == 4, f"{len(found)} photos were found, not 4")
         names = ", ".join(dict.fromkeys(pair.online.text for pair in found))
         words = ["inaturalist", "match", *paths, "--user", sample.LOGIN, "--logfile", page]
-        return _command(*words), f"{len(found)} photos found: {shown(names)}", (page,)
+        return self._command("inaturalist", *words), f"{len(found)} photos found: {shown(names)}", (page,)
 
     # ---- videos
 
@@ -432,7 +489,8 @@ class _Run:
         _expect(done.counts["sent"] == 2 and bool(done.jobs), f"{dict(done.counts)} videos came out so")
         self._job = done.jobs[0]
         said = f"{done.counts['sent']} videos sent, job {shown(self._job)}"
-        return _command("video", "import", self._at("videos"), "camio", "-d", _HOOK_DATA), said, ()
+        words = ["video", "import", self._at("videos"), "camio", "-d", _HOOK_DATA]
+        return self._command("camio", *words), said, ()
 
     def _labels(self) -> _Said:
         from camtrail.app.camio_service import connected
@@ -451,4 +509,4 @@ class _Run:
         counts = done.counts()
         _expect(counts["labels"] > 0, "there are no labels")
         said = f"{counts['labels']} labels of {counts['events']} events of {counts['cameras']} cameras"
-        return _command("video", "labels", self._job, target, "--watch"), said, (target,)
+        return self._command("camio", "video", "labels", self._job, target, "--watch"), said, (target,)

@@ -20,6 +20,10 @@ from camtrail.core.secrets import redacted
 __all__ = ["demo"]
 
 _FOLDER = "camtrail-demo"
+_LATER = (
+    "The commands with an address in front went to stand-ins that are gone now. Typed without it they go to the real "
+    "services; start camtrail sandbox first, which prints what sends them to new ones."
+)
 
 
 @verb(
@@ -52,6 +56,7 @@ def demo(run: Run, paths: tuple[str, ...], values: dict[str, Any]) -> int:
         story.result.outputs.clear()  # each step has named its own
     show(run, story.result, rest="", is_brief=True, steps=steps, pages=[plain(p) for p in story.pages])
     if not (run.json or run.quiet):
+        say(f"\n{_LATER}", indent=0)
         click.echo(f"\nAll of it took {story.result.elapsed_s:.0f} s. Look at")
         for page in story.pages:
             click.echo(f"  {shown(page)}")
