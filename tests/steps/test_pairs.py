@@ -1,4 +1,4 @@
-"""Pairs of pictures of one place, who is whose nearest, and the way that sequences cover."""
+"""Pairs of pictures of one place, and the way that sequences cover."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from camtrail.core import geo
 from camtrail.steps.id_lists import parse
-from camtrail.steps.pairs import REACH_M, coverage, measured, nearest
+from camtrail.steps.pairs import coverage, measured
 
 NAN = math.nan
 REAL_DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -44,49 +44,6 @@ def streets(draw, most=14):
     return np.array([min(a, 90.0) if a == a else a for a, _ in places], float), np.array(
         [b for _, b in places], float
     )
-
-
-def slowly(database, query, lat, lon, reach_m):
-    """The same, one picture after the other."""
-    found = []
-    for a in database:
-        best = (reach_m, -1)
-        for b in query:
-            far = float(geo.on_sphere_m(lat[a], lon[a], lat[b], lon[b]))
-            if far < best[0]:
-                best = (far, b)
-        if best[1] >= 0:
-            found.append((a, best[1]))
-    return found
-
-
-@given(streets(), st.randoms(use_true_random=False), st.sampled_from([1.0, 12.0, REACH_M, 100.0]))
-def test_the_nearest_are_what_a_slow_loop_finds(street, random, reach_m):
-    lat, lon = street
-    rows = list(range(len(lat)))
-    random.shuffle(rows)
-    database, query = rows[: len(rows) // 2], rows[len(rows) // 2 :]
-    a, b = nearest(np.array(database, np.int64), np.array(query, np.int64), lat, lon, reach_m)
-    assert list(zip(a.tolist(), b.tolist())) == slowly(database, query, lat, lon, reach_m)
-
-
-def test_the_nearest_of_more_than_a_block():
-    random = np.random.default_rng(5)
-    lat, lon = 47 + random.random(1400) / 100, 8 + random.random(1400) / 100
-    rows = np.arange(1400)
-    a, b = nearest(rows[:700], rows[700:], lat, lon)
-    far = geo.on_sphere_m(lat[:700, None], lon[:700, None], lat[None, 700:], lon[None, 700:])
-    within = far.min(axis=1) < REACH_M
-    assert 50 < within.sum() < 700
-    assert a.tolist() == np.flatnonzero(within).tolist()
-    assert b.tolist() == (700 + far.argmin(axis=1)[within]).tolist()
-
-
-def test_a_picture_out_of_reach_has_no_partner():
-    lat, lon = np.array([47.0, 47.00026, 47.00028]), np.array([8.0, 8.0, 8.0])  # 28.9 and 31.1 m
-    one = np.array([0])
-    assert [x.tolist() for x in nearest(one, np.array([1]), lat, lon)] == [[0], [1]]
-    assert [x.tolist() for x in nearest(one, np.array([2]), lat, lon)] == [[], []]
 
 
 degrees = st.just(NAN) | st.floats(0, 360, exclude_max=True)
@@ -176,11 +133,6 @@ def test_the_published_table(tmp_path):
         middle, high = (float(far[int(len(far) * share)]) for share in (0.5, 0.95))
         numbers = (middle, high, float(far[-1]))
         table[name.name[:22]] = (len(far), *numbers, int((far <= 25).sum()), *covered.covered_km.tolist())
-        # Each pair is one of nearest neighbours: the pairs come again from the two sequences alone.
-        again = nearest(np.unique(listed.database), np.unique(listed.query), listed.lat_deg, listed.lon_deg)
-        assert sorted(zip(*(x.tolist() for x in again))) == sorted(
-            zip(listed.database.tolist(), listed.query.tolist())
-        )
     assert sum(row[0] for row in table.values()) == 2140
     assert table.keys() == PUBLISHED.keys()
     for key, (count, middle, high, most, near, *way_km) in PUBLISHED.items():

@@ -1,4 +1,4 @@
-"""Pairs of pictures of one place: how far apart they are, which belong together, and how much way they cover."""
+"""Pairs of pictures of one place: how far apart they are, and how much way their sequences cover."""
 
 from __future__ import annotations
 
@@ -9,13 +9,7 @@ import numpy as np
 from camtrail.core import geo
 from camtrail.core.model import Floats, Ints
 
-__all__ = ["REACH_M", "Coverage", "Pairs", "coverage", "measured", "nearest"]
-
-REACH_M = 30.0
-"""Farthest that two pictures of one place are apart in the published lists."""
-
-_BLOCK = 256
-_METRES_PER_DEG = np.pi / 180.0 * geo.EARTH_RADIUS_M
+__all__ = ["Coverage", "Pairs", "coverage", "measured"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,47 +55,6 @@ def measured(
         time_s[b] - time_s[a],
         np.minimum(turn, 360.0 - turn),
     )
-
-
-def nearest(
-    database: Ints, query: Ints, lat_deg: Floats, lon_deg: Floats, reach_m: float = REACH_M
-) -> tuple[Ints, Ints]:
-    """Each picture of the database with the nearest one of the query, where that lies within reach.
-
-    Parameters
-    ----------
-    database, query : (a,), (b,) rows of the columns; those without a place belong to no pair
-    lat_deg, lon_deg : (n,)
-    reach_m : a pair is nearer than that
-
-    Returns
-    -------
-    (m,), (m,) rows, in the order of `database`. Of several as near as each other the first of `query` is taken.
-
-    Notes
-    -----
-    Looks only at pictures whose latitude is within reach: O((a + b) log b + pictures in such strips).
-    """
-    known = query[np.isfinite(lat_deg[query]) & np.isfinite(lon_deg[query])]
-    north = np.argsort(lat_deg[known], kind="stable")
-    lat, lon = lat_deg[known[north]], lon_deg[known[north]]
-    partner = np.full(len(database), -1, np.int64)
-    asking = np.flatnonzero(np.isfinite(lat_deg[database]) & np.isfinite(lon_deg[database]))
-    asking = asking[np.argsort(lat_deg[database[asking]], kind="stable")]
-    strip_deg = reach_m / _METRES_PER_DEG * (1 + 1e-9)
-    for at in range(0, len(asking), _BLOCK):
-        block = asking[at : at + _BLOCK]
-        a_lat, a_lon = lat_deg[database[block]], lon_deg[database[block]]
-        low = np.searchsorted(lat, a_lat[0] - strip_deg)
-        high = np.searchsorted(lat, a_lat[-1] + strip_deg, "right")
-        if low == high:
-            continue
-        far = geo.on_sphere_m(a_lat[:, None], a_lon[:, None], lat[None, low:high], lon[None, low:high])
-        least = far.min(axis=1)
-        first = np.where(far == least[:, None], north[None, low:high], len(known)).min(axis=1)
-        partner[block] = np.where(least < reach_m, first, -1)
-    found = partner >= 0
-    return database[found], known[partner[found]]
 
 
 def coverage(label: Ints, image: Ints, lat_deg: Floats, lon_deg: Floats) -> Coverage:
