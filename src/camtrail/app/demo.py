@@ -146,10 +146,10 @@ def _forget(folder: str, fs: FileSystem) -> None:
         with fs.source(path) as source:
             is_fetched = hashlib.sha256(source.read_at(0, source.size)).hexdigest() in fetched
         if is_fetched:
-            fs.remove(path)
+            safeio.remove(fs, path)
     for known in (f"{downloaded}/{FOLDER}", f"{folder}/{FOLDER}", f"{folder}/{_OWN}"):
         for path in _files(known, fs):
-            fs.remove(path)
+            safeio.remove(fs, path)
 
 
 def _fetched(downloaded: str, fs: FileSystem) -> set[str]:
