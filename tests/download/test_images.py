@@ -175,6 +175,14 @@ class TestSizes:
         folder.is_said()
         third = run.area(NORTH, tmp_path, max_results=4, picture_size="1024")
         assert third.counts == {"fetched": 4} and folder.files() == large and folder.leftovers() == []
+        assert not any("in this folder, too" in note for done in (second, third) for note in done.notes)
+
+    def test_two_sizes_in_one_folder_are_told(self, made_box: MapillarySandbox, tmp_path: Path) -> None:
+        run = Run(made_box)
+        run.area(NORTH, tmp_path, max_results=4, picture_size="1024")
+        done = run.area(NORTH, tmp_path, max_results=2, picture_size="320")
+        (note,) = [note for note in done.notes if "in this folder, too" in note]
+        assert "2 of size 1024" in note and "size 320 alone" in note
 
 
 class TestWhatStandsInThem:

@@ -335,8 +335,21 @@ class _Run:
                 f"as they were served, because nothing can be written into them: {self.untold:,} pictures; "
                 "message in manifest.csv says why"
             )
+        self._tell_others()
         counts = self.done.counts
         self.done.counts = Counter({name: counts[name] for name in _COUNTS if counts[name]})
+
+    def _tell_others(self) -> None:
+        """Names the files of other sizes, of which the manifest does not tell."""
+        found: Counter[str] = Counter()
+        for (_, size), states in self.downloads.counts().items():
+            found[size] += states.get("fetched", 0)
+        del found[self.size]
+        if found := +found:
+            said = ", ".join(f"{n:,} of size {size}" for size, n in found.items())
+            self.done.result.notes.append(
+                f"other files are in this folder, too: {said}; manifest.csv tells of size {self.size} alone"
+            )
 
     def _adopt(self) -> None:
         """Takes what a run that was stopped had ready."""
