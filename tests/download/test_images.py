@@ -102,6 +102,17 @@ class TestWhich:
         done = Run(made_box).area((-90.0, 90.0, -180.0, 180.0), tmp_path)
         assert done.code == 6 and "searches" in caplog.text
 
+    def test_an_interrupted_search_says_what_to_do(
+        self, made_box: MapillarySandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def interrupt(what: str, done: int, total: int) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            Run(made_box, progress=interrupt).area(NORTH, tmp_path / "out")
+        assert "begins anew" in caplog.text and "--max_results" in caplog.text
+        assert Run(made_box).area(NORTH, tmp_path / "out", max_results=2).code == 0
+
     def test_across_the_date_line(self, made_box: MapillarySandbox, tmp_path: Path) -> None:
         done = Run(made_box).area((0.0, 0.01, 179.995, -179.995), tmp_path)
         assert done.code == 0 and sum(r.path == "/images" for r in done.requests) == 4

@@ -7,6 +7,7 @@ had fetched is not fetched again.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import os
 from collections import Counter
@@ -64,6 +65,8 @@ from camtrail.transfer.retry import SHORTEST_QUOTA_S, Backoff, Gone, patiently
 __all__ = ["Service", "download_images", "download_sequences", "lists_of"]
 
 R = TypeVar("R")
+
+log = logging.getLogger(__name__)
 
 _BACKOFF = Backoff(first_s=0.005, factor=4.0)
 _RENEWALS = 3  # new addresses for one image
@@ -124,14 +127,22 @@ def download_images(
         "mapillary download_images", options.output or "downloaded", size, None, options, service, context
     ) as run:
         most = options.max_results
-        found = found_in(
-            boxes,
-            most,
-            run.served,
-            service.client,
-            run.asked,
-            lambda n: context.progress("searching", n, most),
-        )
+        try:
+            found = found_in(
+                boxes,
+                most,
+                run.served,
+                service.client,
+                run.asked,
+                lambda n: context.progress("searching", n, most),
+            )
+        except BaseException as e:
+            if not isinstance(e, Exception):  # interrupted
+                log.warning(
+                    "the search of the area did not end, and begins anew; a smaller area, or fewer images with "
+                    "--max_results, are found sooner"
+                )
+            raise
         run.fetch([_Wanted(i.id, _folder_of(i), math.nan, math.nan) for i in found])
         if len(found) >= most:
             run.done.result.notes.append(
