@@ -147,6 +147,75 @@ def test_a_configuration_that_cannot_be_used(camtrail, tmp_path):
     assert camtrail("doctor", env=env).code == 7
 
 
+def of_environment(camtrail, code, **env) -> list[tuple[str, str, str]]:
+    """What is wrong with variables: verdict, what is said, hint."""
+    ended = camtrail("doctor", "--json", env=env)
+    assert ended.code == code, ended
+    found = [c for c in ended.json["checks"] if c["name"] == "environment" and c["verdict"] != "ok"]
+    return [(c["verdict"], c["said"], c["hint"]) for c in found]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("CAMTRAIL_MAX_GAP", "soon", "'soon'"),
+        ("CAMTRAIL_PRESET", "old", "'old' is not one of"),
+        ("CAMTRAIL_DRY_RUN", "perhaps", "neither true nor false"),
+        ("CAMTRAIL_CLUSTER_THRESHOLD", "x", "'x'"),
+        ("NUMBER_THREADS", "0", "below 1"),
+        ("MAX_ATTEMPTS", "many", "no whole number"),
+        ("CAMTRAIL_MAPILLARY_URL", "not-a-url", "is no address of a service"),
+        ("CAMTRAIL_INATURALIST_URL", "ftp://host", "is no address of a service"),
+        ("CAMIO_SERVER_URL", "http://me:secret-word@host", "holds a user name or a password"),
+        ("CAMIO_BOX_URL", "http://", "is no address of a service"),
+    ],
+)
+def test_a_variable_that_is_wrong(camtrail, variable, value, said):
+    ((verdict, told, hint),) = of_environment(camtrail, 7, **{variable: value})
+    assert verdict == "NO" and told.startswith(f"{variable}: ") and said in told and hint
+    assert "secret-word" not in told
+
+
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [("CAMTRAIL_MAX_GAPS", "is CAMTRAIL_MAX_GAP meant?"), ("CAMTRAIL_XYZ", "unset it: nothing reads it"),
+     ("CAMTRAIL_MAPILARY_URL", "is CAMTRAIL_MAPILLARY_URL meant?")],
+)  # fmt: skip
+def test_a_variable_that_nothing_reads(camtrail, variable, hint):
+    assert of_environment(camtrail, 0, **{variable: "1"}) == [
+        ("note", f"{variable}: there is no such option", hint)
+    ]
+
+
+def test_variables_that_are_right(camtrail):
+    env = {
+        "CAMTRAIL_MAX_GAP": "1h", "CAMTRAIL_REPORT": "r.html", "CAMTRAIL_USER": "me", "NUMBER_THREADS": "8",
+        "CAMTRAIL_MAPILLARY_URL": "http://127.0.0.1:8080", "CAMIO_BOX_URL": "box:8080", "CAMTRAIL_DRY_RUN": "",
+    }  # fmt: skip
+    assert of_environment(camtrail, 0, **env) == []
+
+
+def test_every_variable_that_an_option_has_is_known():
+    import click
+
+    from camtrail.cli import doctor, main
+
+    def variables(command: click.Command, context: click.Context) -> set[str]:
+        found = {p.envvar for p in command.params if isinstance(p.envvar, str)}
+        if isinstance(command, click.Group):
+            for name in command.list_commands(context):
+                found |= variables(command.get_command(context, name), context)
+        return found
+
+    (root,) = [v for v in vars(main).values() if isinstance(v, click.Group)]
+    assert variables(root, click.Context(root)) <= {o.env for o in doctor._options()}
+
+
+def test_a_configuration_that_is_named_and_not_there(camtrail, tmp_path):
+    check = by_name(camtrail, CAMTRAIL_CONFIG=str(tmp_path / "gone.toml"))["configuration"]
+    assert check["verdict"] == "note" and "which CAMTRAIL_CONFIG names" in check["said"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the folders of other systems are not moved so")
 def test_a_folder_that_cannot_be_written(camtrail, tmp_path):
     (tmp_path / "file").write_text("")

@@ -5,6 +5,7 @@ It asks nobody on the network, and changes nothing.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.metadata
 import os
@@ -13,7 +14,7 @@ import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -26,9 +27,10 @@ from camtrail.app.process import Result
 from camtrail.app.state import FOLDER, existing
 from camtrail.app.tokens import system_keyring
 from camtrail.core import timezones
-from camtrail.core.errors import CamtrailError, Failure, InputError, worst
+from camtrail.core.errors import CamtrailError, Failure, InputError, UsageError, worst
 from camtrail.core.fs import FileSystem
 from camtrail.core.names import shown
+from camtrail.core.options import Option
 
 __all__ = ["EXTRAS", "Check", "Checkup", "Surroundings", "doctor"]
 
@@ -51,7 +53,9 @@ _PROGRAMS = {
 _MODULES = {"opencv-python-headless": "cv2", "pillow": "PIL"}
 _NAMED = {"opencv-python-headless": "OpenCV", "pillow": "Pillow"}
 _SECRETS = ("MAPILLARY_TOKEN", "MAPILLARY_CLIENT_TOKEN", "INAT_TOKEN", "CAMIO_OAUTH_TOKEN")
-_READ = (*_SECRETS, "CAMIO_SERVER_URL", "CAMIO_BOX_URL", "NUMBER_THREADS", "MAX_ATTEMPTS")
+_ADDRESSES = ("CAMTRAIL_MAPILLARY_URL", "CAMTRAIL_INATURALIST_URL", "CAMIO_SERVER_URL", "CAMIO_BOX_URL")
+_OURS = (*_ADDRESSES, "CAMTRAIL_CONFIG", "CAMTRAIL_KEYRING")  # that are no options
+_READ = (*_SECRETS, *_ADDRESSES, "NUMBER_THREADS", "MAX_ATTEMPTS")
 _LITTLE_BYTES, _NONE_BYTES = 500_000_000, 10_000_000
 _PLACE, _ZONE = (47.37, 8.54), "Europe/Zurich"
 _DAY_S = 86_400.0
@@ -64,6 +68,7 @@ class Surroundings:
     """What only the program that was started knows.
 
     `configure` reads the configuration and returns how many options it sets; it raises where it cannot be used.
+    `options` tells all that there are.
     """
 
     environment: Mapping[str, str]
@@ -73,6 +78,7 @@ class Surroundings:
     is_terminal: bool = False
     columns: int = 80
     has_colours: bool = False
+    options: Callable[[], Iterable[Option]] = tuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +124,7 @@ def doctor(paths: Sequence[str], around: Surroundings, context: Context) -> Chec
         _programs(),
         _zones(),
         _configuration(around, context.fs),
+        _environment(around),
         _folders(around, context.fs),
         _states(paths, context.fs),
         _tokens(around, context.fs),
@@ -232,11 +239,58 @@ def _configuration(around: Surroundings, fs: FileSystem) -> Iterator[Check]:
     except CamtrailError as e:
         yield Check(name, "NO", shown(e.message), e.hint, _STORAGE)
     else:
-        said = f"{path} sets {n} option{'' if n == 1 else 's'}" if is_there else f"there is none at {path}"
-        yield Check(name, "ok", said)
+        if is_there:
+            yield Check(name, "ok", f"{path} sets {n} option{'' if n == 1 else 's'}")
+        elif around.environment.get("CAMTRAIL_CONFIG"):
+            said = f"there is none at {path}, which CAMTRAIL_CONFIG names"
+            yield Check(name, "note", said, "make that file, or correct the variable")
+        else:
+            yield Check(name, "ok", f"there is none at {path}")
+
+
+def _environment(around: Surroundings) -> Iterator[Check]:
+    name = "environment"
     seen = sorted(v for v in around.environment if v in _READ or v.startswith("CAMTRAIL_"))
     if seen:
         yield Check("environment", "ok", f"{', '.join(seen)} {'is' if len(seen) == 1 else 'are'} set")
+    given = {v: text for v in seen if v not in (*_OURS, *_SECRETS) and (text := around.environment[v])}
+    options = list(around.options()) if given else []
+    for variable, text in given.items():
+        named = [o for o in options if o.env == variable]
+        if not named:
+            hint = _nearest(variable, [o.env for o in options if o.env])
+            yield Check(name, "note", f"{shown(variable)}: there is no such option", hint)
+        elif refused := next(filter(None, (_refused(o, text) for o in named)), None):
+            yield Check(
+                name, "NO", f"{variable}: {shown(refused.message)}", refused.hint or "correct it", _STORAGE
+            )
+    for variable in _ADDRESSES:
+        if text := around.environment.get(variable, "").strip():
+            yield from _address(variable, text)
+
+
+def _refused(option: Option, text: str) -> UsageError | None:
+    try:
+        option.value(text)
+    except UsageError as e:
+        return e
+    return None
+
+
+def _nearest(variable: str, options: Iterable[str]) -> str:
+    (near,) = difflib.get_close_matches(variable, [*options, *_OURS], 1, 0.85) or [""]
+    return f"is {near} meant?" if near else "unset it: nothing reads it"
+
+
+def _address(variable: str, text: str) -> Iterator[Check]:
+    try:
+        from camtrail.transfer.http import origin_of
+    except ImportError:  # what is missing is told already
+        return
+    try:
+        origin_of(text if "//" in text or variable != "CAMIO_BOX_URL" else f"http://{text}")
+    except UsageError as e:
+        yield Check("environment", "NO", f"{variable}: {shown(e.message)}", e.hint, _STORAGE)
 
 
 def _folders(around: Surroundings, fs: FileSystem) -> Iterator[Check]:

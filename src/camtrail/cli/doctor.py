@@ -6,6 +6,7 @@ import dataclasses
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ from camtrail.cli.options import config_path, configured
 from camtrail.cli.progress import is_drawable, is_plain
 from camtrail.cli.terminal import Run, all_classes, as_json, say, verb
 from camtrail.core.names import plain
-from camtrail.core.options import options_of
+from camtrail.core.options import Option, options_of
 from camtrail.core.secrets import redacted
 
 __all__ = ["doctor"]
@@ -64,7 +65,17 @@ def _around() -> Surroundings:
         is_terminal=sys.stdout.isatty(),
         columns=shutil.get_terminal_size().columns,
         has_colours=is_drawable(sys.stdout, os.environ) and not is_plain(os.environ),
+        options=_options,
     )
+
+
+def _options() -> Iterator[Option]:
+    """Those of all verbs."""
+    from camtrail.app.demo import DemoOptions
+    from camtrail.app.inaturalist_options import MatchOptions
+    from camtrail.cli.process import PageOptions
+
+    return (o for c in all_classes((DemoOptions, MatchOptions, PageOptions)) for o in options_of(c))
 
 
 def _say(check: Check, *, err: bool) -> None:
