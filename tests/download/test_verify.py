@@ -184,6 +184,20 @@ def test_a_folder_that_cannot_be_written(full: Folder) -> None:
     assert state.read_bytes() == before
 
 
+@pytest.mark.parametrize("how", ["removed", "cut", "longer", "empty", "one bit"])
+def test_the_manifest_is_looked_at_too(full: Folder, box: MapillarySandbox, one_list: Path, how: str) -> None:
+    before = full.tables()
+    harm(full.path / "manifest.csv", how)
+    done = checked(full)
+    (failure,) = done.result.failures
+    assert done.counts == {"whole": 50} and code(done) == 3
+    assert failure.item == f"{full.path}/manifest.csv" and failure.hint == "run the download again"
+    if how != "removed":  # what does not look like ours is not replaced
+        (full.path / "manifest.csv").unlink()
+    assert Run(box).lists(one_list, full.path, picture_size="1024").code == 0
+    assert full.tables() == before and checked(full).result.failures == []
+
+
 def test_a_sequence_leads_to_the_folder_that_is_meant(full: Folder, one_list: Path) -> None:
     with pytest.raises(InputError, match="no downloads") as e:
         verify(str(full.path / one_list.stem), Context())

@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from itertools import islice
 from random import Random
 from typing import Any, TypeVar
@@ -24,6 +23,7 @@ from camtrail.app.context import Context, Transfer
 from camtrail.app.download_area import found_in
 from camtrail.app.download_files import (
     Staged,
+    digest_of,
     make_durable,
     part_path,
     parts_in,
@@ -32,7 +32,16 @@ from camtrail.app.download_files import (
     staged_in,
     useless_in,
 )
-from camtrail.app.download_folder import Downloaded, check_folder, image_of, locked, made, said_of, state_path
+from camtrail.app.download_folder import (
+    Downloaded,
+    check_folder,
+    image_of,
+    locked,
+    made,
+    said_of,
+    served_for,
+    state_path,
+)
 from camtrail.app.download_obstacles import Obstacles
 from camtrail.app.download_options import AreaOptions, DownloadOptions
 from camtrail.app.download_tables import check_tables, write_tables
@@ -70,7 +79,6 @@ log = logging.getLogger(__name__)
 
 _BACKOFF = Backoff(first_s=0.005, factor=4.0)
 _RENEWALS = 3  # new addresses for one image
-_SERVED = {"320": "1024", "640": "1024"}  # the next larger picture that the service has
 _DAMAGED = 3  # attempts for a picture that comes whole and is none
 _GAIN_BYTES = 1 << 16  # an attempt that brings so much of a picture is not in vain
 _LIST_SUFFIXES = (".txt", ".csv")
@@ -282,8 +290,8 @@ class _Run:
         context: Context,
     ) -> None:
         self.folder, self.parts, self.size = folder, parts, size
-        self.served = _SERVED.get(size, size)
-        self.width_px = int(size) if size in _SERVED else None
+        self.served = served_for(size)
+        self.width_px = None if self.served == size else int(size)
         self.downloads, self.options, self.service, self.context = downloads, options, service, context
         self.done = Downloaded(Result(command, paths=[output]), folder, size, self.served)
         self.random = Random()  # noqa: S311 - spreads waiting, keeps no secret
@@ -377,7 +385,7 @@ class _Run:
             if self._obstacle(_path_of(row.sequence, row.image), {row.path}):
                 continue
             if row.state == "fetched":  # new values for a file that is there
-                if self._digest(staged.path) == (row.sha256, row.size_bytes):
+                if digest_of(self.context.fs, staged.path) == (row.sha256, row.size_bytes):
                     self.ready.append((staged, self._part(staged.image), row))
                 else:
                     Part(self.context.fs, staged.path).remove()
@@ -433,12 +441,12 @@ class _Run:
         served_bytes, served_sha256 = row.served_bytes, row.served_sha256
         if image is None or served_bytes is None or served_sha256 is None:
             return False
-        if self._digest(path) != (row.sha256, row.size_bytes):
+        if digest_of(self.context.fs, path) != (row.sha256, row.size_bytes):
             return False
         served = Fetched(served_bytes, served_sha256.hex(), 0)
         place = place_of(image, wanted.lat_deg, wanted.lon_deg)
         staged = stage(self.context.fs, path, self.parts, self.size, served, image, place, None, False)
-        digest, size_bytes = self._digest(staged.path)
+        digest, size_bytes = digest_of(self.context.fs, staged.path)
         new = dataclasses.replace(
             row, lat_deg=wanted.lat_deg, lon_deg=wanted.lon_deg, sha256=digest, size_bytes=size_bytes
         )
@@ -658,7 +666,7 @@ class _Run:
         self.context.transferred(Transfer("downloading", done, self.left, size_bytes, all_bytes))
 
     def _row(self, staged: Staged, sequence: str | None, lat_deg: float, lon_deg: float) -> Download:
-        digest, size_bytes = self._digest(staged.path)
+        digest, size_bytes = digest_of(self.context.fs, staged.path)
         return Download(
             image=staged.image, sequence=sequence, lat_deg=lat_deg, lon_deg=lon_deg, state="fetched",
             path=_path_of(sequence, staged.image), size_bytes=size_bytes, sha256=digest,
@@ -670,14 +678,6 @@ class _Run:
         """Why a file is no whole picture: a power cut takes what was written last, and leaves its name."""
         with self.context.fs.source(path) as source:
             return damage(source)
-
-    def _digest(self, path: str) -> tuple[bytes, int]:
-        digest, at = sha256(), 0
-        with self.context.fs.source(path) as source:
-            while piece := source.read_at(at, 1 << 20):
-                digest.update(piece)
-                at += len(piece)
-        return digest.digest(), at
 
     def _keep(self) -> None:
         """Writes down what became of images, then gives those that are ready their last names.

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 
 from camtrail.core.bytes import ByteSource, MemoryBytes, SplicedBytes
 from camtrail.core.errors import SafetyRefusal, StorageError
@@ -24,6 +25,7 @@ from camtrail.transfer.fetch import TAG, Fetched
 __all__ = [
     "Place",
     "Staged",
+    "digest_of",
     "make_durable",
     "part_path",
     "parts_in",
@@ -152,6 +154,16 @@ def stage(
             made.remove()
             raise
     return Staged(path, image.id, size, fetched.size, fetched.sha256, note)
+
+
+def digest_of(fs: FileSystem, path: str) -> tuple[bytes, int]:
+    """SHA-256 of a file, and how many bytes it has. Raises UnreadableFile."""
+    digest, size_bytes = sha256(), 0
+    with fs.source(path) as source:
+        for piece in _pieces(source):
+            digest.update(piece)
+            size_bytes += len(piece)
+    return digest.digest(), size_bytes
 
 
 def make_durable(fs: FileSystem, paths: Sequence[str]) -> None:

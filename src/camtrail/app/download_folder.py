@@ -20,12 +20,13 @@ from camtrail.core.names import shown
 from camtrail.services.mapillary.images import Image
 from camtrail.steps.id_lists import IdList
 
-__all__ = ["Downloaded", "check_folder", "image_of", "locked", "made", "said_of", "state_path"]
+__all__ = ["Downloaded", "check_folder", "image_of", "locked", "made", "said_of", "served_for", "state_path"]
 
 log = logging.getLogger(__name__)
 
 _STATE = "downloads.sqlite"
 _PARTS = "parts"
+_SERVED = {"320": "1024", "640": "1024"}  # the next larger picture that the service has
 _KEPT = tuple(f.name for f in dataclasses.fields(Image) if f.name != "url")
 _NUMBERS = frozenset(f.name for f in dataclasses.fields(Image) if f.type == "float")
 
@@ -44,6 +45,11 @@ class Downloaded:
     lists: IdList | None = None
     whole: dict[str, list[str]] = field(default_factory=dict)  # the images of whole sequences, in their order
     size_bytes: int = 0  # of the pictures that were fetched
+
+
+def served_for(size: str) -> str:
+    """The size that the service is asked for, for pictures of a size."""
+    return _SERVED.get(size, size)
 
 
 def state_path(folder: str) -> str:

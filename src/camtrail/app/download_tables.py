@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from camtrail.app.context import Context
-from camtrail.app.download_files import place_of
-from camtrail.app.download_folder import Downloaded, image_of, locked, state_path
+from camtrail.app.download_files import digest_of, place_of
+from camtrail.app.download_folder import Downloaded, image_of, locked, served_for, state_path
 from camtrail.app.download_obstacles import Obstacles
 from camtrail.app.export import check_target
 from camtrail.app.process import Result
@@ -47,6 +47,7 @@ _COLUMNS = (
     ("scaled_from", "text"), ("bytes", "integer"), ("sha256", "text"), ("served_bytes", "integer"),
     ("served_sha256", "text"), ("message", "text"),
 )  # fmt: skip
+_HEAD = [name for name, _ in _COLUMNS]
 _PAIRS = (
     "sequence_database", "sequence_query", "image_database", "image_query", "path_database", "path_query",
     "lat_database", "lon_database", "lat_query", "lon_query", "distance_m", "time_s", "heading_difference_deg",
@@ -58,7 +59,6 @@ _MARKS = {
     "sequences.csv": b"sequence_id,lines,images,",
 }
 _TABLES = (*_MARKS, "manifest.parquet")
-_PIECE_BYTES = 1 << 20
 _MOST_NAMED = 5
 _LINES = 1000  # of a table, that are written at once
 
@@ -98,15 +98,9 @@ def write_tables(done: Downloaded, downloads: Downloads, origin: str, context: C
     Rows are read twice, and 5,000 are in memory at a time; of images of lists, a few numbers.
     """
     _clear(done.folder, context)
-    scaled_from = None if done.served == done.size else done.served
-
-    def values() -> Iterator[list[Any]]:
-        for row in downloads.rows(origin, done.size):
-            yield _row(row, _image(row), done.size, scaled_from)
-
-    _put(done, "manifest.csv", [name for name, _ in _COLUMNS], map(_cells, values()), context)
+    _put(done, "manifest.csv", _HEAD, map(_cells, _values(downloads, origin, done.size)), context)
     try:
-        table = ((v[4], v[5], v[13], *v) for v in values())
+        table = ((v[4], v[5], v[13], *v) for v in _values(downloads, origin, done.size))
         path = f"{done.folder}/manifest.parquet"
         safeio.put(context.fs, path, geoparquet.write_table(_COLUMNS, table))
         done.result.outputs.append(path)
@@ -118,6 +112,13 @@ def write_tables(done: Downloaded, downloads: Downloads, origin: str, context: C
             _put(done, "pairs.csv", _PAIRS, _pairs(done.lists, known), context)
         _put(done, "sequences.csv", _SEQUENCES, _sequences(done, done.lists, known), context)
         done.result.notes += _flat(done, done.lists, known)
+
+
+def _values(downloads: Downloads, origin: str, size: str) -> Iterator[list[Any]]:
+    """The lines of the manifest of a service and size."""
+    served = served_for(size)
+    for row in downloads.rows(origin, size):
+        yield _row(row, _image(row), size, None if served == size else served)
 
 
 def _clear(folder: str, context: Context) -> None:
@@ -311,6 +312,9 @@ def verify(folder: str, context: Context, wait: bool = False) -> Verified:
         downloads = stack.enter_context(Downloads(state))
         kinds = list(downloads.counts())
         fetched = {row.image for kind in kinds for row in downloads.rows(*kind, ("fetched",))}
+        if why := _manifest_trouble(f"{absolute(folder)}/manifest.csv", downloads, context):
+            name = f"{folder.rstrip('/')}/manifest.csv"
+            done.result.failures.append(Failure(name, "manifest", why, _AGAIN, True))
         for origin, size in kinds:
             damaged = _verify(folder, origin, size, downloads, fetched, done, context)
             if is_ours:
@@ -329,6 +333,24 @@ def _is_there(path: str, context: Context) -> bool:
     except InputError:
         return False
     return True
+
+
+def _manifest_trouble(path: str, downloads: Downloads, context: Context) -> str:
+    """Why a manifest is not that of any size that is here; empty where it is, or a run has yet to write it."""
+    counts = downloads.counts()
+    if any("wanted" in states for states in counts.values()):
+        return ""
+    try:
+        digest, _ = digest_of(context.fs, path)
+    except InputError as e:
+        return e.reason
+    for kind in counts:
+        written = sha256()
+        for piece in _csv(_HEAD, map(_cells, _values(downloads, *kind))):
+            written.update(piece)
+        if written.digest() == digest:
+            return ""
+    return "is not what was written of these downloads"
 
 
 def _verify(
@@ -396,11 +418,7 @@ _AGAIN = "run the download again"
 
 def _trouble(fs: FileSystem, path: str, row: Download) -> str:
     """Why a file is not what was written; empty where it is. Raises UnreadableFile."""
-    digest, at = sha256(), 0
-    with fs.source(path) as source:
-        while piece := source.read_at(at, _PIECE_BYTES):
-            digest.update(piece)
-            at += len(piece)
+    digest, at = digest_of(fs, path)
     if at != row.size_bytes:
         return f"has {at:,} bytes and not {row.size_bytes:,}"
-    return "" if digest.digest() == row.sha256 else "has other bytes than were written"
+    return "" if digest == row.sha256 else "has other bytes than were written"
