@@ -18,6 +18,7 @@ from PIL import Image
 from camtrail.app.context import Context
 from camtrail.app.inaturalist import Matched, match
 from camtrail.app.inaturalist_options import MatchOptions
+from camtrail.app.inaturalist_page import write_page
 from camtrail.app.inaturalist_service import open_cache, open_client
 from camtrail.app.inaturalist_tags import known_in, properties_of
 from camtrail.app.process import ProcessOptions
@@ -745,3 +746,19 @@ def test_values_of_pairs_are_plain(world):
     pair = world.run(write="none").pairs[0]
     assert pair.seconds == 31 and pair.distance_m == pytest.approx(11.9, abs=40)
     assert replace(pair, clock_s=31).seconds == 0
+
+
+def test_what_was_found_has_its_pictures_first(world, monkeypatch):
+    monkeypatch.setattr("camtrail.app.inaturalist_page.MOST_PICTURES", 2)
+    page = world.base / "log.html"
+    world.local("a-alone.jpg", picture(9))
+    for n in (1, 2, 3):
+        world.local(f"b{n}.jpg", picture(n))
+        world.online(picture(n))
+    done = world.run(write="none", logfile=str(page))
+    write_page(done, [str(world.folder)], str(page), Context())
+    text = page.read_text("utf-8")
+    rows = [row for row in text.split("<tr>") if ">the same<" in row]
+    assert [row.count("<img") for row in rows] == [2, 2, 0]
+    assert text.count("<img") == 4 and "a-alone.jpg" in text
+    assert "The first 2 rows have pictures" in text

@@ -46,7 +46,7 @@ def row(verdict: str = "matched", text: str = "Coyote", **more: object) -> Match
 ALL = [
     row(),
     row("different", similarity="39.4%", is_below=True, distance="n/a"),
-    row("ambiguous", distance="obscured"),
+    row("ambiguous", distance="obscured", similarity="61.2%", is_below=True),
     row("known", similarity=""),
     MatchRow("no_online_photo", local_name="b.jpg", local_url="./b.jpg", local_jpeg=picture(3)),
     MatchRow(
@@ -72,6 +72,20 @@ def test_all_kinds_of_rows_stand_on_it():
     assert "no local photo" in page and 'href="https://www.inaturalist.org/observations/1"' in page
     assert re.search(r'class="low">39.4%', page) and not re.search(r'class="low">98.4%', page)
     assert "obscured" in page and "n/a" in page and "<em>Canis latrans</em>" in page
+
+
+def test_what_was_found_comes_first_and_what_is_too_different_last_and_folded():
+    page = html(list(reversed(ALL)))
+    idents = re.findall(r'<section[^>]* id="([a-z]+)"', page)
+    assert idents == ["summary", "pairs", "ambiguous", "known", "local", "online", "different"]
+    folded = re.search(r"<details>.*</details>", page, re.DOTALL)[0]
+    assert "39.4%" in folded and page.count("39.4%") == folded.count("39.4%") and " open" not in folded[:200]
+    assert set(re.findall(r'href="#([a-z]+)"', page)) >= set(idents[1:])
+
+
+def test_a_table_ends_somewhere_and_says_so():
+    page = html([MatchRow("no_local_photo", position=f"p{i}") for i in range(2100)])
+    assert "2,100 rows; the first 2,000" in page and page.count('<tr><th scope="row"') == 2000
 
 
 def test_an_empty_run_has_a_page():

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from camtrail.reports.bundle import style
 from camtrail.reports.page import Column, Markup, Part, element, image, joined, page, section, table
 
-__all__ = ["MatchRow", "match_page"]
+__all__ = ["MOST_PICTURES", "VERDICTS", "MatchRow", "match_page"]
+
+MOST_PICTURES = 500
+"""Rows of a page that have pictures, of some 20 kB each; the first in the order of VERDICTS."""
+
+_MOST_ROWS = 2000  # of a table
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +37,23 @@ class MatchRow:
     how: str = ""
 
 
-_VERDICTS = {
+VERDICTS = {
     "matched": "the same",
-    "known": "known before",
     "ambiguous": "ambiguous, not written",
-    "different": "too different",
+    "known": "known before",
     "no_online_photo": "not on iNaturalist",
     "no_local_photo": "no local photo",
+    "different": "too different",
+}
+"""What the verdicts are called, in the order in which the page has them."""
+
+_HEADINGS = {
+    "matched": ("pairs", "Found"),
+    "ambiguous": ("ambiguous", "Ambiguous"),
+    "known": ("known", "Known before"),
+    "no_online_photo": ("local", "Local photos without a partner"),
+    "no_local_photo": ("online", "iNaturalist photos without a partner"),
+    "different": ("different", "Too different"),
 }
 _COLUMNS = (
     Column("Local file", "name"),
@@ -56,36 +71,35 @@ def match_page(title: str, rows: Sequence[MatchRow], summary: Sequence[str]) -> 
 
     Parameters
     ----------
-    rows : pairs and lone pictures
+    rows : pairs and lone pictures; those of one verdict stay in their order
     summary : sentences above the tables
     """
-    pairs = [r for r in rows if r.verdict in ("matched", "ambiguous", "different")]
-    known = [r for r in rows if r.verdict == "known"]
-    local = [r for r in rows if r.verdict == "no_online_photo"]
-    online = [r for r in rows if r.verdict == "no_local_photo"]
     groups = [
-        ("pairs", "Pairs", pairs),
-        ("known", "Known before", known),
-        ("local", "Local photos without a partner", local),
-        ("online", "iNaturalist photos without a partner", online),
+        (*_HEADINGS[verdict], found)
+        for verdict in VERDICTS
+        if (found := [row for row in rows if row.verdict == verdict]) or verdict == "matched"
     ]
 
     def parts() -> Iterator[Part]:
         yield section("summary", "Summary", *(element("p", line) for line in summary))
         for ident, heading, found in groups:
-            if found or ident == "pairs":
-                body = (
-                    table(f"{len(found):,} row{'' if len(found) == 1 else 's'}", _COLUMNS, map(_cells, found))
-                    if found
-                    else element("p", "None.")
+            body = _table(found) if found else element("p", "None.")
+            if ident == "different":  # they are many, and hardly any is worth a look
+                body = element(
+                    "details", element("summary", "Pairs that were compared and are not the same"), body
                 )
-                yield section(ident, f"{heading} ({len(found):,})", element("div", body, class_="pairs"))
+            yield section(ident, f"{heading} ({len(found):,})", body)
 
-    links = [
-        element("li", element("a", heading, href=f"#{ident}")) for ident, heading, found in groups if found
-    ]
+    links = [element("li", element("a", heading, href=f"#{ident}")) for ident, heading, _ in groups]
     way = element("nav", element("ul", *links), aria_label="Sections of this page")
     yield from page(title, parts(), lead=[way], styles=[style("pictures")])
+
+
+def _table(rows: Sequence[MatchRow]) -> Markup:
+    caption = f"{len(rows):,} row{'' if len(rows) == 1 else 's'}"
+    if len(rows) > _MOST_ROWS:
+        caption += f"; the first {_MOST_ROWS:,}"
+    return element("div", table(caption, _COLUMNS, map(_cells, rows[:_MOST_ROWS])), class_="pairs")
 
 
 def _cells(row: MatchRow) -> list[Part]:
@@ -96,7 +110,7 @@ def _cells(row: MatchRow) -> list[Part]:
         _picture(row.local_jpeg, row.local_name, row.local_url, ", ".join(row.keywords) or "no caption"),
         _picture(row.online_jpeg, row.position, row.online_url, ""),
         joined([_link(name if row.identification else "no identification", row.observation_url)]),
-        _VERDICTS.get(row.verdict, row.verdict),
+        VERDICTS.get(row.verdict, row.verdict),
         row.seconds,
         row.distance,
         joined([score, *how]),
