@@ -52,4 +52,4 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m bench
 
 clean:
-	$(PYTHON) -c "import shutil; [shutil.rmtree(p, True) for p in ('$(VENV)', '.bench', '.site', 'sample')]"
+	$(PYTHON) -c "import shutil; [shutil.rmtree(p, True) for p in ('$(VENV)', '.bench', '.site', 'sample', 'artefacts')]"
