@@ -254,6 +254,24 @@ def test_colours_and_signs_are_on_the_map(show, sample) -> None:
         assert pixels(first) == 0 and pixels(second) > 100
 
 
+def test_a_sequence_without_a_photo_that_is_shown_has_no_line(show, sample) -> None:
+    with show(sample, color_scheme="light") as seen:
+        page = seen.ready().page
+        page.get_by_label("Tracks").uncheck()
+
+        def pixels(hexed: str) -> int:
+            seen.settle()
+            picture = shown_in(page.locator(".stage canvas.photos-layer"))
+            colour = [int(hexed[k : k + 2], 16) for k in (5, 3, 1)]
+            return int((np.abs(picture - colour).sum(axis=2) < 12).sum())
+
+        first, second = "#0065b3", "#c44a00"
+        assert pixels(first) > 100 and pixels(second) > 100
+        page.get_by_label("located", exact=False).first.uncheck()
+        assert seen.found == "5 of 73 photos", "one of the first sequence is an estimate"
+        assert pixels(first) > 20 and pixels(second) == 0
+
+
 def test_light_changes_to_dark_while_it_is_open(show, sample) -> None:
     with show(sample, color_scheme="light") as seen:
         page = seen.ready().page
@@ -275,6 +293,8 @@ def test_a_click_on_the_map_opens_a_photo(make, tmp_path, show) -> None:
         assert seen.drawn == ("dots", 1)
         seen.click_middle()
         assert page.locator(".panel").get_by_role("heading").inner_text() == "a.jpg"
+        said = page.locator(".stage > p[role=status]")
+        assert said.inner_text() == "Selected: a.jpg, located", "it is read out"
         picture = page.locator(".panel img")
         assert picture.evaluate("i => i.decode().then(() => i.naturalWidth)") == 160, (
             "the photo itself, by its link"

@@ -98,7 +98,7 @@ def write(result: Result, path: str, context: Context, *, max_gap_s: float, tile
     """
     found = list(items(result.collections))
     names = [c.roots[0].rpartition("/")[2] for c in result.collections]
-    title = "Photos of " + (", ".join(names[:3]) or "nowhere")
+    title = "Report on " + (", ".join(names[:3]) or "no photos")
     notes = [*result.notes, *(f"{f.item}: {f.message}" for f in result.failures if f.code != "unreadable")]
     thumbnails = _thumbnails(found, context) if len(found) <= _MOST_THUMBNAILS else {}
     page = collection.report(

@@ -49,7 +49,7 @@ class Line {
 }
 
 export class PhotoMap {
-  /** `state`: shown (rows), layers, sequence, selected; `select(rows)` is called when photos are clicked. */
+  /** `state`: shown (rows), rides (of each sequence whether a photo of it is shown), layers, sequence, selected; `select(rows)` is called when photos are clicked. */
   constructor(stage, photos, tracks, world, state, { tiles, select }) {
     Object.assign(this, { stage, photos, tracks, world, state, select });
     this.hits = [];
@@ -209,7 +209,7 @@ export class PhotoMap {
     };
     for (const i of photos.order) {
       const of = photos.sequence[i];
-      if ((state.sequence && of !== state.sequence) || !photos.isPlaced(i)) continue;
+      if (!state.rides[of] || !photos.isPlaced(i)) continue;
       const isNew = of !== sequence;
       if (isNew) {
         finish();

@@ -45,7 +45,7 @@ async function start() {
   const tracks = await tracksOf(data.tracks);
   const all = Uint32Array.from({ length: photos.n }, (_, i) => i);
   const state = {
-    shown: all, selected: -1, sequence: 0, query: "", off: new Set(), group: null,
+    shown: all, rides: new Uint8Array(photos.sequences.length + 1).fill(1), selected: -1, sequence: 0, query: "", off: new Set(), group: null,
     layers: { tracks: true, gaps: true, sequences: true, directions: true },
   };
   const bench = document.getElementById("bench");
@@ -117,6 +117,8 @@ async function start() {
     const isShown = (i) =>
       !state.off.has(photos.outcome[i]) && (!state.sequence || photos.sequence[i] === state.sequence) && (!query || photos.names[i].toLowerCase().includes(query));
     state.shown = all.filter(isShown);
+    state.rides.fill(0);
+    for (const i of state.shown) state.rides[photos.sequence[i]] = 1;
     const at = placeOf(state.selected);
     if (at < 0 && state.selected >= 0) select(-1);
     list.set(state.shown, at);
@@ -180,7 +182,7 @@ async function start() {
     data.tiles ? tick(`Map from ${new URL(data.tiles).host} (online)`, false, (isOn) => map.online(isOn)) : null,
     map.said);
 
-  stage.append(panel.box);
+  stage.append(panel.box, panel.said);
   bench.append(
     make("div", { class: "filters", role: "group", "aria-label": "Outcomes shown" }, ...chips),
     make("div", { class: "names" }, make("div", { class: "find" }, search, hasChoice ? choice : null, found), list.box),

@@ -18,6 +18,7 @@ export class Panel {
     this.facts = make("dl");
     this.links = make("p", { class: "links" });
     const button = (label, sign, act) => make("button", { type: "button", "aria-label": label, title: label, on: { click: act } }, sign);
+    this.said = make("p", { class: "unseen", role: "status" }); // beside the panel, for what is hidden is not read out
     this.box = make("section", {
       class: "panel", "aria-label": "Selected photo", hidden: true,
       on: { keydown: (event) => event.key === "Escape" && close() },
@@ -29,6 +30,7 @@ export class Panel {
 
   hide() {
     this.box.hidden = true;
+    this.said.textContent = "";
   }
 
   show(row, place) {
@@ -58,6 +60,7 @@ export class Panel {
       links.push(make("a", { href: `https://www.openstreetmap.org/?mlat=${lat}&mlon=${lon}#map=17/${lat}/${lon}`, rel: "noreferrer" }, "OpenStreetMap (online)"));
     }
     this.links.replaceChildren(...links);
+    this.said.textContent = [`Selected: ${photos.names[row]}`, photos.outcomes[photos.outcome[row]].name, photos.why(row)].filter(Boolean).join(", ");
     this.box.hidden = false;
     this.box.scrollTop = 0;
   }
