@@ -199,16 +199,7 @@ class _Process:
 
     @property
     def is_alive(self) -> bool:
-        return not self._killed and self._popen.poll() is None and not self._is_over()
-
-    def _is_over(self) -> bool:
-        """Whether it has ended, though the thread that waits for it does not know that yet."""
-        if not hasattr(os, "waitid"):
-            return False
-        try:
-            return os.waitid(os.P_PID, self._popen.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
-        except ChildProcessError:
-            return True
+        return not self._killed and self._popen.poll() is None
 
     def send(self, line: bytes) -> None:
         self.is_waiting = True
