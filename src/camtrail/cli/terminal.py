@@ -249,6 +249,7 @@ def all_classes(mine: Iterable[type[Any]]) -> list[type[Any]]:
     from camtrail.app.dates_options import DatesOptions
     from camtrail.app.download_options import AreaOptions
     from camtrail.app.export import ExportOptions
+    from camtrail.app.inaturalist_options import MatchOptions
     from camtrail.app.labels_options import JobsOptions, LabelsOptions, ServerOptions
     from camtrail.app.mapillary_options import ToolOptions
     from camtrail.app.places_options import ApplyOptions, BuildOptions
@@ -263,6 +264,7 @@ def all_classes(mine: Iterable[type[Any]]) -> list[type[Any]]:
     written = (
         DatesOptions,
         AreaOptions,
+        MatchOptions,
         WriteOptions,
         ImportMetaOptions,
         UndoOptions,
