@@ -91,6 +91,12 @@ def without(modules: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.fixture(autouse=True)
+def unset(monkeypatch):
+    """Nothing that the tests themselves are told by."""
+    monkeypatch.delenv("CAMTRAIL_REQUIRE_TOOLS", raising=False)
+
+
 @pytest.mark.parametrize("module", ["cv2", "PIL", "urllib3", "msgspec", "tzfpy", "rich"])
 def test_what_is_missing(module):
     ended = without(module, "doctor")
@@ -98,6 +104,11 @@ def test_what_is_missing(module):
     bad = [line for line in ended.stdout.splitlines() if line.startswith("  NO  ")]
     assert bad and all("pip install" in line for line in bad)
     assert "to be put right" in ended.stdout.splitlines()[-1]
+
+
+def test_what_is_missing_is_told_also_where_variables_are_set(monkeypatch):
+    monkeypatch.setenv("CAMTRAIL_MAX_GAP", "20min")
+    test_what_is_missing("msgspec")
 
 
 @pytest.mark.parametrize("module", ["numpy", "platformdirs"])

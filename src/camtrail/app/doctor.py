@@ -254,8 +254,8 @@ def _environment(around: Surroundings) -> Iterator[Check]:
     if seen:
         yield Check("environment", "ok", f"{', '.join(seen)} {'is' if len(seen) == 1 else 'are'} set")
     given = {v: text for v in seen if v not in (*_OURS, *_SECRETS) and (text := around.environment[v])}
-    options = list(around.options()) if given else []
-    for variable, text in given.items():
+    options = _known(around) if given else []
+    for variable, text in given.items() if options is not None else ():
         named = [o for o in options if o.env == variable]
         if not named:
             hint = _nearest(variable, [o.env for o in options if o.env])
@@ -267,6 +267,14 @@ def _environment(around: Surroundings) -> Iterator[Check]:
     for variable in _ADDRESSES:
         if text := around.environment.get(variable, "").strip():
             yield from _address(variable, text)
+
+
+def _known(around: Surroundings) -> list[Option] | None:
+    """All options; None where a library is missing that declares some, as another line tells."""
+    try:
+        return list(around.options())
+    except ImportError:
+        return None
 
 
 def _refused(option: Option, text: str) -> UsageError | None:
