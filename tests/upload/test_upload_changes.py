@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,13 +188,25 @@ class TestLedger:
         assert sum(r.body_bytes for r in again.requests if r.path.endswith(".jpg")) == 0
 
 
+def _two_free_ports() -> int:
+    """The first of two that follow each other: a stand-in has a second origin."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            with suppress(OSError, OverflowError):
+                second.bind(("127.0.0.1", port + 1))
+                return port
+
+
 def test_what_the_service_forgot_is_sent_again(ride: Ride) -> None:
     """It keeps what is not published for two days, as people say; the ledger believes it has it still."""
     from camtrail.services.mapillary.sandbox import MapillarySandbox
 
-    ride.box.set_faults(["status=503,path=/finish_upload"])
+    ride.box.close()
+    port = _two_free_ports()
+    ride.box = MapillarySandbox(port=port, faults=["status=503,path=/finish_upload"])
     assert ride.run(max_attempts=1).counts == {"held": IMAGES}
-    port = int(ride.box.url.rpartition(":")[2])
     ride.box.close()
     with MapillarySandbox(port=port) as fresh:
         ride.box = fresh
