@@ -254,8 +254,8 @@ def _environment(around: Surroundings) -> Iterator[Check]:
     if seen:
         yield Check("environment", "ok", f"{', '.join(seen)} {'is' if len(seen) == 1 else 'are'} set")
     given = {v: text for v in seen if v not in (*_OURS, *_SECRETS) and (text := around.environment[v])}
-    options = _known(around) if given else []
-    for variable, text in given.items() if options is not None else ():
+    options = (_known(around) if given else None) or []
+    for variable, text in given.items() if options else ():
         named = [o for o in options if o.env == variable]
         if not named:
             hint = _nearest(variable, [o.env for o in options if o.env])
