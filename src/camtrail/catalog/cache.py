@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from camtrail.catalog.database import Database, Layout
+from camtrail.catalog.database import Database, Kept, Layout
 from camtrail.core.clock import Clock
 from camtrail.core.errors import CatalogError, QuotaExceeded, StorageError, UnreadableFile, UsageError
 from camtrail.core.fs import FileSystem
@@ -62,7 +62,7 @@ class Limit:
     words: str
 
 
-class Cache:
+class Cache(Kept):
     """What was fetched, in one folder. Threads may share it, and so may processes.
 
     Parameters
@@ -113,16 +113,6 @@ class Cache:
         self._size_bytes = self._counted()
         if not self._size_bytes:
             self._swept()
-
-    def close(self) -> None:
-        """Gives the file back."""
-        self._file.close()
-
-    def __enter__(self) -> Cache:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def size_bytes(self) -> int:

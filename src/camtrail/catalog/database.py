@@ -7,22 +7,23 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import UnionType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from camtrail.core.errors import CatalogError, StorageError
 from camtrail.core.names import shown
 
-__all__ = ["Database", "Layout", "typed"]
+__all__ = ["Database", "Kept", "Layout", "marks", "parts", "typed"]
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.2
+_BATCH = 500  # old builds of SQLite take 999 values in one statement
 _TROUBLE = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter where a message quotes a damaged page
 _UNDECODED = "Could not decode to UTF-8"
 
@@ -317,3 +318,30 @@ def _size(path: str) -> int:
         return os.stat(path).st_size
     except OSError:
         return -1
+
+
+class Kept:
+    """What is kept in one file, which `_file` has open; use it in a `with`."""
+
+    _file: Database
+
+    def close(self) -> None:
+        """Gives the file back."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def marks(values: Collection[object]) -> str:
+    """A question mark for each value, as a statement has them."""
+    return ", ".join("?" * len(values))
+
+
+def parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The values, as many at a time as one statement takes."""
+    for at in range(0, len(values), _BATCH):
+        yield values[at : at + _BATCH]

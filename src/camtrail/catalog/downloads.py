@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from camtrail.catalog.database import Database, Layout, typed
+from camtrail.catalog.database import Database, Kept, Layout, marks, parts, typed
 from camtrail.core.names import plain
 
 __all__ = ["STATES", "Download", "Downloads"]
@@ -24,7 +24,6 @@ STATES = ("wanted", "fetched", "failed", "missing")
 _NAN = float("nan")
 _WAIT_S = 30
 _DIGEST_BYTES = 32
-_BATCH = 500  # old builds of SQLite take 999 values in one statement
 _PAGE = 5000
 _FIELDS = (
     "image", "sequence", "lat_deg", "lon_deg", "state", "path", "size_bytes", "sha256", "served_bytes",
@@ -89,7 +88,7 @@ class Download:
     message: str = ""  # why it was not fetched
 
 
-class Downloads:
+class Downloads(Kept):
     """The downloads of one folder. Threads may share it.
 
     Text that is no valid Unicode is kept with what is wrong in it escaped.
@@ -108,16 +107,6 @@ class Downloads:
 
     def __init__(self, path: str) -> None:
         self._file = Database(path, _LAYOUT, _WAIT_S)
-
-    def close(self) -> None:
-        """Gives the file back."""
-        self._file.close()
-
-    def __enter__(self) -> Downloads:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def want(self, origin: str, size: str, images: Iterable[tuple[str, str | None, float, float]]) -> None:
         """Remembers what is to be fetched, in one commit; what is known already keeps its state and its rank.
@@ -162,7 +151,7 @@ class Downloads:
         left_out = [state for state in STATES if state not in states]  # so that what is none of them is found
         sql = (
             f"SELECT i.id, {_COLUMNS} FROM images i JOIN kinds k ON k.id = i.kind WHERE k.origin = ? AND k.size = ? "  # noqa: S608
-            f"AND i.id > ? AND state NOT IN ({_marks(left_out)}) ORDER BY i.id LIMIT {_PAGE}"
+            f"AND i.id > ? AND state NOT IN ({marks(left_out)}) ORDER BY i.id LIMIT {_PAGE}"
         )
         while found := self._file.read(sql, (plain(origin), plain(size), last, *left_out)):
             for number, *cells in found:
@@ -173,11 +162,10 @@ class Downloads:
         """What is known of these images, by id; those that were never named are left out."""
         known: dict[str, Download] = {}
         wanted = sorted({plain(image) for image in images})
-        for at in range(0, len(wanted), _BATCH):
-            part = wanted[at : at + _BATCH]
+        for part in parts(wanted):
             sql = (
                 f"SELECT {_COLUMNS} FROM images i JOIN kinds k ON k.id = i.kind WHERE k.origin = ? AND k.size = ? "  # noqa: S608
-                f"AND image IN ({_marks(part)})"
+                f"AND image IN ({marks(part)})"
             )
             for cells in self._file.read(sql, (plain(origin), plain(size), *part)):
                 row = self._download(cells)
@@ -187,9 +175,8 @@ class Downloads:
     def written(self, paths: Sequence[str]) -> set[str]:
         """Those of these paths where a file of ours was put last, of whatever origin and size."""
         found: set[str] = set()
-        for at in range(0, len(paths), _BATCH):
-            part = [os.fsencode(path) for path in paths[at : at + _BATCH]]
-            sql = f"SELECT path FROM images WHERE path IN ({_marks(part)})"  # noqa: S608 - marks only
+        for part in parts([os.fsencode(path) for path in paths]):
+            sql = f"SELECT path FROM images WHERE path IN ({marks(part)})"  # noqa: S608 - marks only
             found.update(os.fsdecode(path) for (path,) in self._file.read(sql, part))
         return found
 
@@ -210,10 +197,6 @@ class Downloads:
         except sqlite3.DatabaseError as e:
             self._file.damaged(e)
             raise
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
 
 
 def _made(db: sqlite3.Connection, origin: str, size: str) -> int:

@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from camtrail.catalog.database import Database, Layout, typed
+from camtrail.catalog.database import Database, Kept, Layout, marks, parts, typed
 from camtrail.core.names import plain
 
 __all__ = ["IN_DOUBT", "STATES", "HashedFile", "Imports", "JobIndex", "Stored"]
 
 _WAIT_S = 30
-_BATCH = 500
 STATES = ("planned", "sending", "uploaded", "registered", "failed", "refused")
 """What may be known of a content.
 
@@ -89,7 +88,7 @@ class Stored:
     reason: str = ""  # why it failed
 
 
-class Imports:
+class Imports(Kept):
     """The state of imports. Threads may share it.
 
     Parameters
@@ -108,16 +107,6 @@ class Imports:
         self.path = path
         self._file = Database(path, _LAYOUT, _WAIT_S)
 
-    def close(self) -> None:
-        """Gives the file back."""
-        self._file.close()
-
-    def __enter__(self) -> Imports:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def service(self, hook: str, origin: str) -> int:
         """The number of a service, which is made where it is new."""
         key = (plain(hook), plain(origin))
@@ -129,9 +118,9 @@ class Imports:
     def files(self, paths: Sequence[str]) -> dict[str, HashedFile]:
         """What is known of files, by path; those of which nothing is known are left out."""
         found: dict[str, HashedFile] = {}
-        for part in _parts(paths):
+        for part in parts(paths):
             names = {os.fsencode(p): p for p in part}
-            sql = f"SELECT * FROM files WHERE path IN ({_marks(names)})"  # noqa: S608 - question marks only
+            sql = f"SELECT * FROM files WHERE path IN ({marks(names)})"  # noqa: S608 - question marks only
             for row in self._file.read(sql, tuple(names)):
                 path, size, mtime, inode, sha1, probe = self._typed(row, bytes, int, int, int, bytes, str)
                 found[names[path]] = HashedFile(size, mtime, inode % 2**64, sha1.hex(), self._object(probe))
@@ -208,7 +197,7 @@ class Imports:
         return value or {}
 
 
-class JobIndex:
+class JobIndex(Kept):
     """Which state file knows the files of which job, for whoever asks for a job's labels elsewhere.
 
     A copy of what the state files have: where it is lost, people name the file.
@@ -220,16 +209,6 @@ class JobIndex:
 
     def __init__(self, path: str) -> None:
         self._file = Database(path, _INDEX, 5)
-
-    def close(self) -> None:
-        """Gives the file back."""
-        self._file.close()
-
-    def __enter__(self) -> JobIndex:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def put(self, origin: str, jobs: Iterable[str], storage: str) -> None:
         """Remembers where jobs are known. Raises CatalogError, StorageError."""
@@ -253,12 +232,3 @@ def _signed(number: int) -> int:
 def _job_of(record: Mapping[str, Any]) -> str | None:
     job = record.get("job_id")  # from hooks: of any type
     return None if job is None else plain(str(job))
-
-
-def _marks(values: Iterable[Any]) -> str:
-    return ", ".join("?" for _ in values)
-
-
-def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    for at in range(0, len(values), _BATCH):
-        yield values[at : at + _BATCH]

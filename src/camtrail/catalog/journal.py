@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from camtrail.catalog.database import Database, Layout
+from camtrail.catalog.database import Database, Kept, Layout
 from camtrail.core.journal import Change, Undo
 
 __all__ = ["JournalRun", "SqliteJournal"]
@@ -49,7 +49,7 @@ class JournalRun:
     states: dict[str, int]  # done, undone, begun: how many files
 
 
-class SqliteJournal:
+class SqliteJournal(Kept):
     """The journal of one state folder.
 
     Parameters
@@ -72,16 +72,6 @@ class SqliteJournal:
         self._at_s = at_s
         self._run: int | None = None
         self._file = Database(path, _LAYOUT, _WAIT_S)
-
-    def close(self) -> None:
-        """Gives the file back."""
-        self._file.close()
-
-    def __enter__(self) -> SqliteJournal:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def begin(self, changes: Sequence[Change]) -> list[int]:
         """Writes rows, durable when this returns; the files have not changed yet. Returns their ids."""

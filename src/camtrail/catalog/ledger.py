@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from camtrail.catalog.database import Database, Layout, typed
+from camtrail.catalog.database import Database, Kept, Layout, marks, parts, typed
 from camtrail.core.errors import FolderBusy
 from camtrail.core.names import plain
 
@@ -24,7 +24,6 @@ __all__ = ["Call", "Counts", "Ledger", "Stored"]
 
 _WAIT_S = 30
 _DIGEST_BYTES = 32
-_BATCH = 500  # old builds of SQLite take 999 values in one statement
 _LAYOUT = Layout(
     name="ledger",
     version=1,
@@ -89,7 +88,7 @@ class Counts:
     uncertain: int = 0
 
 
-class Ledger:
+class Ledger(Kept):
     """The ledger of one user. Threads may share it.
 
     Text that is no valid Unicode is kept with what is wrong in it escaped.
@@ -108,16 +107,6 @@ class Ledger:
 
     def __init__(self, path: str) -> None:
         self._file = Database(path, _LAYOUT, _WAIT_S)
-
-    def close(self) -> None:
-        """Gives the file back."""
-        self._file.close()
-
-    def __enter__(self) -> Ledger:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def account_key(self, origin: str, name: str) -> str | None:
         """The id that a user's name has at a service; None where it was never asked for."""
@@ -142,8 +131,8 @@ class Ledger:
         for picture, number in self._in_calls(origin, account, pictures, "uncertain"):
             newest[picture] = max(number, newest.get(picture, 0))
         calls: dict[int, Call] = {}
-        for part in _parts(sorted(set(newest.values()))):
-            for call in self._calls(f"c.id IN ({_marks(part)})", part):
+        for part in parts(sorted(set(newest.values()))):
+            for call in self._calls(f"c.id IN ({marks(part)})", part):
                 calls[call.number] = call
         return {picture: calls[number] for picture, number in newest.items() if number in calls}
 
@@ -151,10 +140,10 @@ class Ledger:
         """What the service gave for those of the pictures that it holds whole, until a call with them is done."""
         number = self._account(origin, account)
         found: dict[bytes, Stored] = {}
-        for part in _parts(sorted(set(pictures))) if number is not None else ():
+        for part in parts(sorted(set(pictures))) if number is not None else ():
             sql = (
                 "SELECT picture, session, handle, at_s FROM stored "  # noqa: S608 - question marks only
-                f"WHERE account = ? AND picture IN ({_marks(part)})"
+                f"WHERE account = ? AND picture IN ({marks(part)})"
             )
             try:
                 for picture, *row in self._file.read(sql, (number, *part)):
@@ -268,7 +257,7 @@ class Ledger:
         number = self._account(origin, account)
         if number is None:
             return []
-        return self._calls(f"c.account = ? AND c.state IN ({_marks(states)})", (number, *states))
+        return self._calls(f"c.account = ? AND c.state IN ({marks(states)})", (number, *states))
 
     def counts(self) -> dict[tuple[str, str], Counts]:
         """How many pictures by (origin, account), sorted; accounts without any are left out."""
@@ -289,7 +278,7 @@ class Ledger:
     ) -> Iterator[tuple[bytes, int]]:
         """(picture, number) for each call in a state that has one of the pictures."""
         number = self._account(origin, account)
-        for part in _parts(sorted(set(pictures))) if number is not None else ():
+        for part in parts(sorted(set(pictures))) if number is not None else ():
             for picture, call, _ in self._file.read(_sent(part, (state,)), (number, *part, state)):
                 yield picture, call
 
@@ -311,14 +300,10 @@ _OF_STATE = (
 _COUNTS = f"SELECT {_OF_STATE}, (SELECT count(*) FROM stored WHERE account = ?), {_OF_STATE}"  # noqa: S608
 
 
-def _marks(values: Sequence[Any]) -> str:
-    return ", ".join("?" * len(values))
-
-
 def _sent(pictures: Sequence[bytes], states: Sequence[str]) -> str:
     return (
         "SELECT s.picture, s.call, c.state FROM sent s JOIN calls c ON c.id = s.call "  # noqa: S608
-        f"WHERE s.account = ? AND s.picture IN ({_marks(pictures)}) AND c.state IN ({_marks(states)})"
+        f"WHERE s.account = ? AND s.picture IN ({marks(pictures)}) AND c.state IN ({marks(states)})"
     )
 
 
@@ -333,7 +318,7 @@ def _made(db: sqlite3.Connection, origin: str, account: str) -> int:
 
 def _refuse(db: sqlite3.Connection, account: int, pictures: Sequence[bytes], states: Sequence[str]) -> None:
     found: dict[bytes, str] = {}
-    for part in _parts(sorted(pictures)):
+    for part in parts(sorted(pictures)):
         for picture, _, state in db.execute(_sent(part, states), (account, *part, *states)):
             if state == "sent" or found.get(picture) != "sent":
                 found[picture] = state
@@ -362,8 +347,3 @@ def _split(items: Any) -> list[bytes]:
     if type(items) is not bytes or len(items) % _DIGEST_BYTES:
         raise sqlite3.DatabaseError("pictures of a call expected, something else found")
     return [items[at : at + _DIGEST_BYTES] for at in range(0, len(items), _DIGEST_BYTES)]
-
-
-def _parts(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for at in range(0, len(values), _BATCH):
-        yield values[at : at + _BATCH]

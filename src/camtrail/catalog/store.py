@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from camtrail.catalog.database import Database, Layout
+from camtrail.catalog.database import Database, Kept, Layout
 from camtrail.core.model import Photos, Places, Ranks
 
 __all__ = ["Catalog"]
@@ -57,7 +57,7 @@ _STAGES = (
 )
 
 
-class Catalog:
+class Catalog(Kept):
     """One catalog file. Only the main process opens it.
 
     Raises
@@ -70,16 +70,6 @@ class Catalog:
 
     def __init__(self, path: str) -> None:
         self._file = Database(path, _LAYOUT, _WAIT_S)
-
-    def close(self) -> None:
-        """Gives the file back."""
-        self._file.close()
-
-    def __enter__(self) -> Catalog:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _rows(self, cls: type[Any], table: str, folder: str) -> dict[str, tuple[Any, ...]]:
         names = _columns(cls)
