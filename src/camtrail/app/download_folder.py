@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import math
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 from camtrail.app.context import Context
 from camtrail.app.process import Result
-from camtrail.app.state import FOLDER, absolute
-from camtrail.core.errors import FolderBusy, InputError, StorageError, UsageError
+from camtrail.app.state import FOLDER, absolute, owned
+from camtrail.core.errors import InputError, StorageError, UsageError
 from camtrail.core.names import shown
 from camtrail.services.mapillary.images import Image
 from camtrail.steps.id_lists import IdList
 
 __all__ = ["Downloaded", "check_folder", "image_of", "locked", "made", "said_of", "served_for", "state_path"]
 
-log = logging.getLogger(__name__)
 
 _STATE = "downloads.sqlite"
 _PARTS = "parts"
@@ -82,17 +79,11 @@ def check_folder(folder: str, context: Context) -> None:
         raise UsageError(f"{shown(folder)}: is no folder", "name another one with -o")
 
 
-@contextmanager
-def locked(folder: str, wait: bool, context: Context) -> Iterator[None]:
+def locked(folder: str, wait: bool, context: Context) -> AbstractContextManager[None]:
     """A folder of downloads, ours alone while the block runs. Raises FolderBusy, StorageError."""
-    with ExitStack() as stack:
-        for seconds in (1.0, 86400.0) if wait else (1.0,):
-            if stack.enter_context(context.fs.lock(f"{state_path(folder)}.lock", seconds)):
-                yield
-                return
-            if wait:
-                log.warning("another run downloads into %s; waiting for its end", shown(folder))
-        raise FolderBusy(f"{shown(folder)}: another run downloads into it", "let it end, or give --wait")
+    return owned(
+        f"{state_path(folder)}.lock", wait, f"{shown(folder)}: another run downloads into it", context.fs
+    )
 
 
 def said_of(image: Image) -> str:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from camtrail.core.errors import InputError, StorageError
+from camtrail.core.errors import FolderBusy, InputError, StorageError
 from camtrail.core.fs import FileSystem
 from camtrail.core.names import shown
 
-__all__ = ["FOLDER", "Workspace", "absolute", "existing", "workspaces"]
+__all__ = ["FOLDER", "Workspace", "absolute", "existing", "owned", "workspaces"]
+
+log = logging.getLogger(__name__)
 
 FOLDER = ".camtrail"
 CATALOG = "catalog.sqlite"
@@ -173,6 +177,32 @@ def _user_state(folder: str) -> str:
 
     name = uuid.uuid5(uuid.NAMESPACE_URL, os.fsencode(folder).hex()).hex
     return absolute(f"{user_data_dir('camtrail', appauthor=False)}/states/{name}")
+
+
+@contextmanager
+def owned(path: str, wait: bool, busy: str, fs: FileSystem) -> Iterator[None]:
+    """What a lock file stands for, ours alone while the block runs.
+
+    Parameters
+    ----------
+    wait : until another run that owns it has ended; else 1 s
+    busy : what is said where another run owns it
+
+    Raises
+    ------
+    FolderBusy
+        Another run owns it.
+    StorageError
+        There can be no lock.
+    """
+    with ExitStack() as stack:
+        for seconds in (1.0, 86400.0) if wait else (1.0,):
+            if stack.enter_context(fs.lock(path, seconds)):
+                yield
+                return
+            if wait:
+                log.warning("%s; waiting for its end", busy)
+        raise FolderBusy(busy, "let it end, or give --wait")
 
 
 def existing(fs: FileSystem, path: str, state_dir: str = "") -> Workspace | None:

@@ -18,7 +18,7 @@ from camtrail.app.context import Context, Transfer
 from camtrail.app.mapillary_options import UploadOptions
 from camtrail.app.process import Result
 from camtrail.app.settle import Ready, Settled, session_of
-from camtrail.app.state import absolute
+from camtrail.app.state import absolute, owned
 from camtrail.catalog.ledger import Call, Ledger, Stored
 from camtrail.core.bytes import ByteSource, MemoryBytes, SplicedBytes, unreadable
 from camtrail.core.errors import (
@@ -117,20 +117,14 @@ def ledger_of(
         raise StorageError(f"{shown(folder)}: cannot be made ({e.strerror})", "give --ledger FILE") from e
     name = sha256(f"{origin}\n{account}".encode()).hexdigest()[:16]
     with ExitStack() as stack:
-        _locked(f"{path}-{name}.lock", wait, context, stack)
-        yield stack.enter_context(Ledger(path))
-
-
-def _locked(path: str, wait: bool, context: Context, stack: ExitStack) -> None:
-    for seconds in (1.0, 86400.0) if wait else (1.0,):
         try:
-            if stack.enter_context(context.fs.lock(path, seconds)):
-                return
+            busy = "another run uploads to this account"
+            stack.enter_context(owned(f"{path}-{name}.lock", wait, busy, context.fs))
+        except FolderBusy:
+            raise
         except StorageError as e:
             raise StorageError(e.message, "give --ledger FILE, on a disk that takes it") from e
-        if wait:
-            log.warning("another run uploads to this account; waiting for its end")
-    raise FolderBusy("another run uploads to this account", "let it end, or give --wait")
+        yield stack.enter_context(Ledger(path))
 
 
 def send(

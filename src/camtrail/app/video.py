@@ -10,7 +10,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from camtrail.app.context import Context, Transfer
 from camtrail.app.hook_data import HookData, hook_data
 from camtrail.app.process import Result
-from camtrail.app.state import Workspace, absolute, workspaces
+from camtrail.app.state import Workspace, absolute, owned, workspaces
 from camtrail.app.video_files import Found, Read, VideoFile, read_all, walk
 from camtrail.app.video_jobs import index_path
 from camtrail.app.video_options import BoxOptions, ImportOptions, NameOptions
@@ -26,7 +26,6 @@ from camtrail.catalog.imports import IN_DOUBT, Imports, JobIndex, Stored
 from camtrail.core.errors import (
     CamtrailError,
     Failure,
-    FolderBusy,
     InputError,
     MissingDependency,
     StorageError,
@@ -187,7 +186,7 @@ def import_videos(
     pattern = compiled(options.names.regex)
     storage = storage_path(folder, options, context)
     with (
-        _locked(storage, options.wait, context),
+        owned(f"{storage}.lock", options.wait, f"{shown(storage)}: another run imports with it", context.fs),
         Imports(storage) as imports,
         closing(Hooks(spec, env=scrubbed(env), call_s=_CALL_S)) as hooks,
     ):
@@ -206,19 +205,6 @@ def _space(folder: str, context: Context) -> Workspace:
     if context.fs.entry(folder).kind != "folder":
         raise InputError(folder, "is no folder", "name the folder that the videos lie in")
     return workspaces(context.fs, [folder])[0]
-
-
-@contextmanager
-def _locked(storage: str, wait: bool, context: Context) -> Iterator[None]:
-    """The storage, ours alone while the block runs. Raises FolderBusy, StorageError."""
-    with ExitStack() as stack:
-        for seconds in (1.0, 86400.0) if wait else (1.0,):
-            if stack.enter_context(context.fs.lock(f"{storage}.lock", seconds)):
-                yield
-                return
-            if wait:
-                log.warning("another run imports with this storage; waiting for its end")
-        raise FolderBusy(f"{shown(storage)}: another run imports with it", "let it end, or give --wait")
 
 
 def _index(origin: str, jobs: Sequence[str], storage: str, context: Context) -> None:
